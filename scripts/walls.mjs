@@ -1,0 +1,106 @@
+// The walls between rooms that neither pnpm nor cmake keeps by itself (ARCHITECTURE.md, "Who may import whom"). Prints every breach.
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+function* files(folder) {
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    if (['node_modules', 'dist', 'build', 'prebuilds', '.git'].includes(entry.name)) continue;
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory()) yield* files(path);
+    else yield path;
+  }
+}
+
+const breaches = [];
+function check(path, text, pattern, why) {
+  text.split('\n').forEach((line, i) => {
+    if (pattern.test(line)) breaches.push(`${path}:${i + 1}: ${why}\n    ${line.trim()}`);
+  });
+}
+
+/** Folders of native/ whose headers a folder may include. */
+const NATIVE = {
+  cpu: ['cpu', 'core'],
+  gpu: ['gpu'],
+  core: ['core', 'gpu'],
+  ops: ['ops', 'core', 'cpu', 'gpu'],
+  model: ['model', 'ops', 'core'],
+  comm: ['comm', 'ops', 'core'],
+  training: ['training', 'model', 'comm', 'ops', 'core'],
+  api: ['api', 'training', 'model', 'ops', 'core', 'cpu'],
+  bind: ['bind', 'api'],
+};
+
+for (const path of files('native')) {
+  if (!/\.(h|cpp|cu)$/.test(path)) continue;
+  const text = readFileSync(join(root, path), 'utf8');
+  const room = path.split('/')[1];
+  const isTest = room === 'testing' || /\/(test|bench)\.cpp$/.test(path);
+  if (NATIVE[room] && !isTest)
+    for (const [, folder] of text.matchAll(/#include "([a-z_]+)\//g))
+      if (!NATIVE[room].includes(folder))
+        breaches.push(`${path}: includes "${folder}/...", which ${room}/ may not see`);
+  if (!isTest)
+    check(
+      path,
+      text,
+      /\b(printf|fprintf|puts)\(|std::(cout|cerr)|\b(abort|exit)\(/,
+      'library code never prints, aborts or exits',
+    );
+  if (room !== 'bind') check(path, text, /#include <(napi|node_api)/, "Node's headers belong to bind/");
+  if (room !== 'gpu' && room !== 'ops' && room !== 'cpu')
+    check(path, text, /\basm\b|__CUDA_ARCH__|immintrin\.h/, 'instructions belong to gpu/, cpu/ and ops/');
+  if (room === 'ops' && !isTest)
+    check(path, text.replace(/\/\/.*$/gm, ''), /gemma(?!tune)/i, 'an op does not know the model');
+}
+
+/** Workspace packages that a package may import. */
+const PACKAGES = {
+  schema: [],
+  tokenizer: [],
+  engine: [],
+  hub: [],
+  template: ['schema'],
+  data: ['schema', 'template', 'tokenizer'],
+  train: ['data', 'engine'],
+  eval: ['schema', 'template', 'tokenizer', 'engine'],
+};
+
+for (const path of files('packages')) {
+  if (!/\/src\/.*\.ts$/.test(path)) continue;
+  const text = readFileSync(join(root, path), 'utf8');
+  const room = path.split('/')[1];
+  const isTest = /\.(test|case)\.ts$/.test(path);
+  if (PACKAGES[room] && !isTest)
+    for (const [, name] of text.matchAll(/from '@gemmatune\/([a-z]+)'/g))
+      if (!PACKAGES[room].includes(name))
+        breaches.push(`${path}: imports @gemmatune/${name}, which ${room} may not see`);
+  if (room !== 'engine' && !isTest) check(path, text, /['"]gemmatune-native['"]/, 'only engine touches the addon');
+  if (room !== 'cli' && !isTest) check(path, text, /\bconsole\.|process\.exit\b/, 'library code never prints or exits');
+}
+
+// Every CPU kernel file is compiled once per instruction set: a weak symbol in one would be merged with its twin of another.
+for (const build of ['native/build/Release', 'native/build/test']) {
+  const objects = join(root, build, 'CMakeFiles');
+  try {
+    statSync(objects);
+  } catch {
+    continue;
+  }
+  const { spawnSync } = await import('node:child_process');
+  for (const path of files(relative(root, objects))) {
+    if (!/kernels_\w+\.dir\/.*\.o$/.test(path)) continue;
+    const symbols = spawnSync('nm', ['-C', join(root, path)], { encoding: 'utf8' }).stdout ?? '';
+    for (const line of symbols.split('\n'))
+      if (/ [WVu] /.test(line)) breaches.push(`${path}: weak symbol ${line.trim()}`);
+  }
+}
+
+if (breaches.length) {
+  console.error(`${breaches.join('\n')}\n${breaches.length} breach(es)`);
+  process.exit(1);
+}
+console.log('walls: no breach');
