@@ -1,0 +1,171 @@
+// Each body runs inside guard(), which turns an exception into a status and keeps its sentence for this thread.
+#include "api/gemmatune.h"
+
+#include <memory>
+#include <new>
+#include <optional>
+
+#include "cpu/isa.h"
+#include "model/generate.h"
+#include "model/values.h"
+#include "training/trainer.h"
+
+using namespace gt;
+
+struct gt_model {
+  Device device;
+  Gemma gemma;
+  std::optional<Trainer> trainer;
+  std::atomic<bool> cancel{false};
+
+  gt_model(const Config& config, const gt_options& o)
+      : device(DeviceKind(o.device), o.device_index, o.threads), gemma(config, o.dtype == GT_FLOAT32 ? DType::f32 : DType::bf16, device, o.trainable) {
+    if (o.trainable) trainer.emplace(gemma, o.gradient_checkpointing != 0);
+  }
+
+  Trainer& training() {
+    require(trainer.has_value(), Code::kArgument, "the model was loaded for inference; load it with trainable: true to train it");
+    return *trainer;
+  }
+
+  Values values(gt_part part) {
+    switch (part) {
+      case GT_WEIGHT: return {gemma.weights(), gemma.remainders()};
+      case GT_EXP_AVG: return {training().exp_avg(), {}};
+      case GT_EXP_AVG_SQ: return {training().exp_avg_sq(), {}};
+      case GT_GRADIENT: return {training().gradients(), {}};
+    }
+    throw Error(Code::kArgument, text("part is ", int(part), ", expected 0 to 3"));
+  }
+
+  const Parameter& parameter(int64_t index) const {
+    const auto& rows = gemma.table().rows();
+    require(index >= 0 && index < int64_t(rows.size()), Code::kArgument, "parameter index is ", index, ", expected 0 to ", rows.size() - 1);
+    return rows[size_t(index)];
+  }
+};
+
+static thread_local std::string last_error;
+
+template <class Body>
+static gt_status guard(const Body& body) {
+  try {
+    body();
+    return GT_OK;
+  } catch (const Error& e) {
+    last_error = e.what();
+    return gt_status(e.code);
+  } catch (const std::bad_alloc&) {
+    last_error = "out of memory";
+    return GT_MEMORY;
+  } catch (const std::exception& e) {
+    last_error = e.what();
+    return GT_INTERNAL;
+  }
+}
+
+static Batch batch_of(const gt_batch& b) { return {b.tokens, b.T, b.starts, b.S, b.targets}; }
+
+static gt_metrics metrics_of(const Metrics& m) { return {m.loss_sum, m.targets, m.correct, m.entropy_sum}; }
+
+extern "C" {
+
+const char* gt_last_error(void) { return last_error.c_str(); }
+
+void gt_get_info(gt_info* info) {
+  static const std::string set = std::string(cpu::name_of(cpu::isa())) + (cpu::has_amx_bf16() ? "+amx-bf16" : cpu::has_avx512_bf16() ? "+avx512-bf16" : "");
+  *info = {set.c_str(), int32_t(std::thread::hardware_concurrency()), cpu::has_avx512_bf16(), 0, 0};
+}
+
+gt_status gt_model_create(const gt_config* c, const gt_options* o, gt_model** model) {
+  *model = nullptr;
+  return guard([&] {
+    Config config{c->vocab_size, c->hidden_size, c->num_layers, c->num_heads, c->num_kv_heads, c->head_dim, c->intermediate_size, c->sliding_window,
+                  {c->full_attention, c->full_attention + c->num_layers}, c->rope_theta, c->rope_local_theta, c->rope_factor, c->rms_norm_eps, c->query_pre_attn_scalar,
+                  c->max_position_embeddings};
+    *model = new gt_model(config, *o);
+  });
+}
+
+void gt_model_destroy(gt_model* model) { delete model; }
+
+int64_t gt_model_parameter_count(const gt_model* model) { return int64_t(model->gemma.table().rows().size()); }
+
+gt_status gt_model_parameter(const gt_model* model, int64_t index, gt_parameter* out) {
+  return guard([&] {
+    const Parameter& p = model->parameter(index);
+    *out = {p.name.c_str(), p.shape.data(), int32_t(p.shape.size()), p.decay, p.count};
+  });
+}
+
+gt_status gt_model_load(gt_model* model, gt_part part, int64_t index, const char* path, int64_t offset, gt_dtype dtype) {
+  return guard([&] {
+    const FileType type = dtype == GT_FLOAT32 ? FileType::f32 : dtype == GT_BFLOAT16 ? FileType::bf16 : FileType::f16;
+    load_values(model->device, model->values(part), model->parameter(index), MappedFile(path), offset, type);
+  });
+}
+
+gt_status gt_model_save(gt_model* model, gt_part part, gt_dtype dtype, const char* path, const uint8_t* header, int64_t header_bytes) {
+  return guard([&] {
+    const Values values = model->values(part);
+    AtomicFile file(path);
+    file.write(header, header_bytes);
+    for (const Parameter& p : model->gemma.table().rows()) write_values(model->device, values, p, dtype == GT_FLOAT32 ? DType::f32 : DType::bf16, file);
+    file.commit();
+  });
+}
+
+gt_status gt_model_initialize(gt_model* model, uint64_t seed, double std) {
+  return guard([&] { initialize_values(model->device, model->values(GT_WEIGHT), model->gemma.table(), seed, std); });
+}
+
+gt_status gt_model_read(gt_model* model, gt_part part, int64_t index, float* out) {
+  return guard([&] { read_values(model->device, model->values(part), model->parameter(index), out); });
+}
+
+gt_status gt_model_score(gt_model* model, const gt_batch* batch, float* logprobs, gt_metrics* metrics) {
+  return guard([&] { *metrics = metrics_of(model->gemma.score(batch_of(*batch), logprobs)); });
+}
+
+gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics* metrics) {
+  return guard([&] { *metrics = metrics_of(model->training().accumulate(batch_of(*batch))); });
+}
+
+gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result* result) {
+  return guard([&] {
+    UpdateOptions options;
+    options.adamw = {float(u->learning_rate), float(u->beta1), float(u->beta2), float(u->epsilon), float(u->weight_decay), u->step, 1};
+    options.divisor = u->divisor;
+    options.max_grad_norm = u->max_grad_norm;
+    const UpdateResult r = model->training().update(options);
+    *result = {r.grad_norm, r.applied};
+  });
+}
+
+gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_generate_options* o, gt_progress progress, gt_output out, void* context) {
+  return guard([&] {
+    GenerateOptions options;
+    options.max_new_tokens = o->max_new_tokens;
+    options.batch_size = o->batch_size;
+    options.stop_ids.assign(o->stop_ids, o->stop_ids + o->num_stop_ids);
+    options.sampling = {float(o->temperature), int32_t(o->top_k), float(o->top_p), o->seed};
+    // Cleared at the end, not here: a cancel that arrives before this thread got going must count.
+    struct Clear {
+      std::atomic<bool>& flag;
+      ~Clear() { flag = false; }
+    } clear{model->cancel};
+    const auto results = generate(model->gemma, batch_of(*prompts), options, [&](int64_t done) { if (progress) progress(context, done); }, model->cancel);
+    for (size_t i = 0; i < results.size(); i++) out(context, int64_t(i), results[i].data(), int64_t(results[i].size()));
+  });
+}
+
+void gt_model_cancel(gt_model* model) { model->cancel = true; }
+
+gt_status gt_model_memory(const gt_model* model, gt_memory* memory) {
+  return guard([&] {
+    *memory = {model->gemma.weights().bytes() + (model->gemma.remainders() ? model->gemma.remainders().bytes() : 0), model->trainer ? model->trainer->bytes() : 0,
+               model->gemma.activation_bytes()};
+  });
+}
+
+}  // extern "C"

@@ -1,0 +1,127 @@
+/* The only face of the native core: plain C, opaque handles. Every function returns a status; gt_last_error() has the sentence.
+ * A handle may be used from any thread, by one call at a time (gt_model_cancel excepted). Pointers are read during the call only. */
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  GT_OK = 0,
+  GT_ARGUMENT = 1,
+  GT_SHAPE,
+  GT_MEMORY,
+  GT_FILE,
+  GT_DEVICE,
+  GT_CANCELLED,
+  GT_INTERNAL,
+} gt_status;
+
+typedef enum { GT_FLOAT32 = 0, GT_BFLOAT16 = 1, GT_FLOAT16 = 2 } gt_dtype; /* float16: files only */
+typedef enum { GT_CPU = 0, GT_CUDA = 1, GT_EMULATED = 2 } gt_device;
+typedef enum { GT_WEIGHT = 0, GT_EXP_AVG = 1, GT_EXP_AVG_SQ = 2, GT_GRADIENT = 3 } gt_part;
+
+typedef struct {
+  int64_t vocab_size, hidden_size, num_layers, num_heads, num_kv_heads, head_dim, intermediate_size, sliding_window, max_position_embeddings;
+  const uint8_t* full_attention; /* [num_layers] 1 = full, 0 = sliding window */
+  double rope_theta, rope_local_theta, rope_factor, rms_norm_eps, query_pre_attn_scalar;
+} gt_config;
+
+typedef struct {
+  gt_dtype dtype;
+  gt_device device;
+  int32_t device_index;
+  int32_t threads;                /* 0 = one per core */
+  int32_t trainable;              /* allocate gradients and AdamW state, keep float32 masters */
+  int32_t gradient_checkpointing; /* recompute activations in backward: same bits, less memory */
+} gt_options;
+
+typedef struct {
+  const char* name; /* lives as long as the model */
+  const int64_t* shape;
+  int32_t rank;
+  int32_t decay; /* weight decay applies */
+  int64_t count;
+} gt_parameter;
+
+typedef struct { /* packed sequences; targets[t] is what position t should predict, -100 = not a target */
+  const int32_t* tokens;  /* [T] */
+  const int32_t* targets; /* [T], may be NULL for generation */
+  const int32_t* starts;  /* [S + 1], starts[S] = T */
+  int64_t T, S;
+} gt_batch;
+
+typedef struct {
+  double loss_sum;
+  int64_t targets;
+  int64_t correct;
+  double entropy_sum;
+} gt_metrics;
+
+typedef struct {
+  double learning_rate, beta1, beta2, epsilon, weight_decay;
+  double max_grad_norm; /* 0 = no clipping */
+  double divisor;       /* tokens trained on since the last update */
+  int64_t step;         /* from 1 */
+} gt_update;
+
+typedef struct {
+  double grad_norm;
+  int32_t applied; /* 0: the norm was not finite, weights untouched */
+} gt_update_result;
+
+typedef struct {
+  int64_t max_new_tokens, batch_size;
+  const int32_t* stop_ids;
+  int64_t num_stop_ids;
+  double temperature, top_p; /* temperature 0 = greedy */
+  int64_t top_k;
+  uint64_t seed;
+} gt_generate_options;
+
+typedef struct {
+  int64_t weights, state, activations; /* bytes */
+} gt_memory;
+
+typedef struct {
+  const char* instruction_set; /* "avx512+amx-bf16": what the CPU kernels use */
+  int32_t cores;
+  int32_t fast_bfloat16; /* the CPU multiplies bfloat16 in hardware */
+  int32_t has_cuda, has_emulated;
+} gt_info;
+
+typedef struct gt_model gt_model;
+
+const char* gt_last_error(void); /* of this thread */
+void gt_get_info(gt_info* info);
+
+gt_status gt_model_create(const gt_config* config, const gt_options* options, gt_model** model);
+void gt_model_destroy(gt_model* model);
+
+int64_t gt_model_parameter_count(const gt_model* model);
+gt_status gt_model_parameter(const gt_model* model, int64_t index, gt_parameter* parameter);
+
+/* Files. load: one tensor from `offset` of a file. save: `header` as it is, then every parameter in order, as dtype. */
+gt_status gt_model_load(gt_model* model, gt_part part, int64_t index, const char* path, int64_t offset, gt_dtype dtype);
+gt_status gt_model_save(gt_model* model, gt_part part, gt_dtype dtype, const char* path, const uint8_t* header, int64_t header_bytes);
+gt_status gt_model_initialize(gt_model* model, uint64_t seed, double std);
+gt_status gt_model_read(gt_model* model, gt_part part, int64_t index, float* out); /* [count] */
+
+gt_status gt_model_score(gt_model* model, const gt_batch* batch, float* logprobs, gt_metrics* metrics); /* logprobs [T], may be NULL */
+gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics* metrics);
+gt_status gt_model_update(gt_model* model, const gt_update* update, gt_update_result* result);
+
+/* out(context, prompt, ids, n) is called once a prompt when all is done; progress(context, done) as prompts end (may be NULL). */
+typedef void (*gt_progress)(void* context, int64_t done);
+typedef void (*gt_output)(void* context, int64_t prompt, const int32_t* ids, int64_t n);
+gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_generate_options* options, gt_progress progress, gt_output out, void* context);
+/* From any thread: a running generate ends with GT_CANCELLED. */
+void gt_model_cancel(gt_model* model);
+
+gt_status gt_model_memory(const gt_model* model, gt_memory* memory);
+
+#ifdef __cplusplus
+}
+#endif

@@ -1,0 +1,256 @@
+// The model as JavaScript sees it: every method marshals its arguments, starts a Call, and marshals the result.
+#include "bind/model.h"
+
+#include "bind/marshal.h"
+
+namespace bind {
+
+Napi::Function Model::define(Napi::Env env) {
+  return DefineClass(env, "Model",
+                     {
+                         InstanceMethod("parameters", &Model::parameters),
+                         InstanceMethod("load", &Model::load),
+                         InstanceMethod("save", &Model::save),
+                         InstanceMethod("initialize", &Model::initialize),
+                         InstanceMethod("read", &Model::read),
+                         InstanceMethod("score", &Model::score),
+                         InstanceMethod("accumulate", &Model::accumulate),
+                         InstanceMethod("update", &Model::update),
+                         InstanceMethod("generate", &Model::generate),
+                         InstanceMethod("memory", &Model::memory),
+                         InstanceMethod("cancel", &Model::cancel),
+                         InstanceMethod("dispose", &Model::dispose),
+                     });
+}
+
+Model::Model(const Napi::CallbackInfo& info) : ObjectWrap(info) {
+  const Napi::Object c = object(info[0], "config"), o = object(info[1], "options");
+  const std::vector<uint8_t> full_attention = bytes(c.Get("fullAttention"), "fullAttention");
+  gt_config config{};
+  config.vocab_size = integer(c, "vocabSize");
+  config.hidden_size = integer(c, "hiddenSize");
+  config.num_layers = integer(c, "numLayers");
+  config.num_heads = integer(c, "numHeads");
+  config.num_kv_heads = integer(c, "numKvHeads");
+  config.head_dim = integer(c, "headDim");
+  config.intermediate_size = integer(c, "intermediateSize");
+  config.sliding_window = integer(c, "slidingWindow");
+  config.max_position_embeddings = integer(c, "maxPositionEmbeddings");
+  config.full_attention = full_attention.data();
+  config.rope_theta = number(c, "ropeTheta");
+  config.rope_local_theta = number(c, "ropeLocalTheta");
+  config.rope_factor = number(c, "ropeFactor");
+  config.rms_norm_eps = number(c, "rmsNormEps");
+  config.query_pre_attn_scalar = number(c, "queryPreAttnScalar");
+  if (int64_t(full_attention.size()) != config.num_layers)
+    misuse(info.Env(), "fullAttention has " + std::to_string(full_attention.size()) + " entries, expected numLayers, " + std::to_string(config.num_layers));
+
+  gt_options options{};
+  options.dtype = gt_dtype(one_of(o.Get("dtype"), "dtype", {"float32", "bfloat16"}));
+  options.device = gt_device(one_of(o.Get("device"), "device", {"cpu", "cuda", "emulated"}));
+  options.threads = int32_t(integer(o, "threads"));
+  options.trainable = boolean(o, "trainable");
+  options.gradient_checkpointing = boolean(o, "gradientCheckpointing");
+
+  auto handle = std::make_shared<Handle>();
+  const gt_status status = gt_model_create(&config, &options, &handle->model);
+  if (status != GT_OK) throw error_of(info.Env(), code_of(status), gt_last_error());
+  handle_ = std::move(handle);
+}
+
+std::shared_ptr<Handle> Model::open(Napi::Env env) {
+  if (!handle_) throw error_of(env, "ERR_GEMMATUNE_CLOSED", "the model was disposed of; load it again to use it");
+  return handle_;
+}
+
+std::shared_ptr<Handle> Model::idle(Napi::Env env) {
+  auto handle = open(env);
+  if (handle->busy) throw error_of(env, "ERR_GEMMATUNE_BUSY", "the model is busy with another call; await that one first");
+  return handle;
+}
+
+Napi::Value Model::parameters(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto handle = open(env);
+  const int64_t count = gt_model_parameter_count(handle->model);
+  Napi::Array all = Napi::Array::New(env, size_t(count));
+  for (int64_t i = 0; i < count; i++) {
+    gt_parameter p{};
+    gt_model_parameter(handle->model, i, &p);
+    Napi::Object o = Napi::Object::New(env);
+    Napi::Array shape = Napi::Array::New(env, size_t(p.rank));
+    for (int32_t d = 0; d < p.rank; d++) shape[uint32_t(d)] = double(p.shape[d]);
+    o["name"] = Napi::String::New(env, p.name);
+    o["shape"] = shape;
+    o["decay"] = Napi::Boolean::New(env, p.decay);
+    all[uint32_t(i)] = o;
+  }
+  return all;
+}
+
+static Napi::Value undefined(Napi::Env env) { return env.Undefined(); }
+
+Napi::Value Model::load(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  struct Source {
+    int64_t index, offset;
+    std::string path;
+    gt_dtype type;
+  };
+  const gt_part which = part(info[0]);
+  if (!info[1].IsArray()) misuse(env, "sources: expected an array");
+  const Napi::Array array = info[1].As<Napi::Array>();
+  std::vector<Source> sources;
+  for (uint32_t i = 0; i < array.Length(); i++) {
+    const Napi::Object o = object(array.Get(i), "source");
+    sources.push_back({integer(o, "index"), integer(o, "offset"), string(o.Get("path"), "path"), dtype(o.Get("dtype"))});
+  }
+  return Call::start(env, idle(env), [=](Call& call) {
+    for (const Source& s : sources)
+      if (gt_status status = gt_model_load(call.model(), which, s.index, s.path.c_str(), s.offset, s.type)) return status;
+    return GT_OK;
+  }, undefined);
+}
+
+Napi::Value Model::save(const Napi::CallbackInfo& info) {
+  const gt_part which = part(info[0]);
+  const gt_dtype type = dtype(info[1]);
+  const std::string path = string(info[2], "path");
+  const auto header = std::make_shared<std::vector<uint8_t>>(bytes(info[3], "header"));
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
+    return gt_model_save(call.model(), which, type, path.c_str(), header->data(), int64_t(header->size()));
+  }, undefined);
+}
+
+Napi::Value Model::initialize(const Napi::CallbackInfo& info) {
+  if (!info[0].IsNumber() || !info[1].IsNumber()) misuse(info.Env(), "initialize: expected numbers seed and std");
+  const uint64_t seed = uint64_t(info[0].As<Napi::Number>().Int64Value());
+  const double std = info[1].As<Napi::Number>().DoubleValue();
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_initialize(call.model(), seed, std); }, undefined);
+}
+
+Napi::Value Model::read(const Napi::CallbackInfo& info) {
+  const gt_part which = part(info[0]);
+  if (!info[1].IsNumber()) misuse(info.Env(), "index: expected a number");
+  const int64_t index = info[1].As<Napi::Number>().Int64Value();
+  auto out = std::make_shared<std::vector<float>>();
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
+    gt_parameter p{};
+    if (gt_status status = gt_model_parameter(call.model(), index, &p)) return status;
+    out->resize(size_t(p.count));
+    return gt_model_read(call.model(), which, index, out->data());
+  }, [out](Napi::Env env) -> Napi::Value {
+    Napi::Float32Array a = Napi::Float32Array::New(env, out->size());
+    std::copy(out->begin(), out->end(), a.Data());
+    return a;
+  });
+}
+
+Napi::Value Model::score(const Napi::CallbackInfo& info) {
+  auto b = batch(info[0]);
+  auto logprobs = std::make_shared<std::vector<float>>(b->tokens.size());
+  auto m = std::make_shared<gt_metrics>();
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
+    const gt_batch view = b->view();
+    return gt_model_score(call.model(), &view, logprobs->data(), m.get());
+  }, [=](Napi::Env env) -> Napi::Value {
+    Napi::Object o = metrics(env, *m);
+    Napi::Float32Array a = Napi::Float32Array::New(env, logprobs->size());
+    std::copy(logprobs->begin(), logprobs->end(), a.Data());
+    o["logprobs"] = a;
+    return o;
+  });
+}
+
+Napi::Value Model::accumulate(const Napi::CallbackInfo& info) {
+  auto b = batch(info[0]);
+  auto m = std::make_shared<gt_metrics>();
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
+    const gt_batch view = b->view();
+    return gt_model_accumulate(call.model(), &view, m.get());
+  }, [=](Napi::Env env) -> Napi::Value { return metrics(env, *m); });
+}
+
+Napi::Value Model::update(const Napi::CallbackInfo& info) {
+  const Napi::Object o = object(info[0], "update");
+  gt_update u{};
+  u.learning_rate = number(o, "learningRate");
+  u.beta1 = number(o, "beta1");
+  u.beta2 = number(o, "beta2");
+  u.epsilon = number(o, "epsilon");
+  u.weight_decay = number(o, "weightDecay");
+  u.max_grad_norm = number(o, "maxGradNorm");
+  u.divisor = number(o, "divisor");
+  u.step = integer(o, "step");
+  auto r = std::make_shared<gt_update_result>();
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_update(call.model(), &u, r.get()); }, [=](Napi::Env env) -> Napi::Value {
+    Napi::Object result = Napi::Object::New(env);
+    result["gradNorm"] = r->grad_norm;
+    result["applied"] = bool(r->applied);
+    return result;
+  });
+}
+
+Napi::Value Model::generate(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  auto prompts = std::make_shared<PackedBatch>();
+  prompts->tokens = int32s(info[0], "tokens");
+  prompts->starts = int32s(info[1], "starts");
+  prompts->check(env);
+  const Napi::Object o = object(info[2], "options");
+  const std::vector<int32_t> stop_ids = int32s(o.Get("stopIds"), "stopIds");
+  gt_generate_options options{};
+  options.max_new_tokens = integer(o, "maxNewTokens");
+  options.batch_size = integer(o, "batchSize");
+  options.temperature = number(o, "temperature");
+  options.top_k = integer(o, "topK");
+  options.top_p = number(o, "topP");
+  options.seed = uint64_t(integer(o, "seed"));
+  const Napi::Function on_progress = info[3].IsFunction() ? info[3].As<Napi::Function>() : Napi::Function();
+  using Ids = std::vector<std::vector<int32_t>>;
+  auto ids = std::make_shared<Ids>(prompts->starts.size() - 1);
+  struct Context {
+    Call* call;
+    Ids* ids;
+  };
+  return Call::start(env, idle(env), [=](Call& call) {
+    const gt_batch view = prompts->view();
+    gt_generate_options with_stops = options;
+    with_stops.stop_ids = stop_ids.data();
+    with_stops.num_stop_ids = int64_t(stop_ids.size());
+    Context context{&call, ids.get()};
+    return gt_model_generate(call.model(), &view, &with_stops, [](void* c, int64_t done) { static_cast<Context*>(c)->call->progress(done); },
+                             [](void* c, int64_t prompt, const int32_t* out, int64_t n) { (*static_cast<Context*>(c)->ids)[size_t(prompt)].assign(out, out + n); }, &context);
+  }, [=](Napi::Env env) -> Napi::Value {
+    Napi::Array all = Napi::Array::New(env, ids->size());
+    for (size_t i = 0; i < ids->size(); i++) {
+      const auto& one = (*ids)[i];
+      Napi::Int32Array a = Napi::Int32Array::New(env, one.size());
+      std::copy(one.begin(), one.end(), a.Data());
+      all[uint32_t(i)] = a;
+    }
+    return all;
+  }, on_progress);
+}
+
+Napi::Value Model::memory(const Napi::CallbackInfo& info) {
+  gt_memory m{};
+  gt_model_memory(open(info.Env())->model, &m);
+  Napi::Object o = Napi::Object::New(info.Env());
+  o["weights"] = double(m.weights);
+  o["state"] = double(m.state);
+  o["activations"] = double(m.activations);
+  return o;
+}
+
+void Model::cancel(const Napi::CallbackInfo& info) {
+  auto handle = open(info.Env());
+  if (handle->busy) gt_model_cancel(handle->model);
+}
+
+void Model::dispose(const Napi::CallbackInfo& info) {
+  if (handle_) idle(info.Env());
+  handle_.reset();
+}
+
+}  // namespace bind

@@ -1,0 +1,36 @@
+#pragma once
+#include <napi.h>
+
+#include <memory>
+
+#include "bind/async.h"
+
+namespace bind {
+
+class Model : public Napi::ObjectWrap<Model> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit Model(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value parameters(const Napi::CallbackInfo& info);
+  Napi::Value load(const Napi::CallbackInfo& info);
+  Napi::Value save(const Napi::CallbackInfo& info);
+  Napi::Value initialize(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value score(const Napi::CallbackInfo& info);
+  Napi::Value accumulate(const Napi::CallbackInfo& info);
+  Napi::Value update(const Napi::CallbackInfo& info);
+  Napi::Value generate(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
+  void cancel(const Napi::CallbackInfo& info);
+  void dispose(const Napi::CallbackInfo& info);
+
+  // The handle, if it is open; `idle` also refuses one with a call in flight.
+  std::shared_ptr<Handle> open(Napi::Env env);
+  std::shared_ptr<Handle> idle(Napi::Env env);
+
+  std::shared_ptr<Handle> handle_;
+};
+
+}  // namespace bind

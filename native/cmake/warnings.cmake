@@ -1,0 +1,7 @@
+function(gemmatune_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wno-psabi)
+  if(GEMMATUNE_SANITIZE)
+    target_compile_options(${target} PUBLIC -fsanitize=${GEMMATUNE_SANITIZE} -fno-sanitize-recover=all -g -O1)
+    target_link_options(${target} PUBLIC -fsanitize=${GEMMATUNE_SANITIZE})
+  endif()
+endfunction()

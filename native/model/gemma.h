@@ -1,0 +1,70 @@
+// The model: weights and the pass over a batch, forward and backward. Reads as the architecture does: embed, blocks, head.
+#pragma once
+#include "model/activations.h"
+#include "model/block.h"
+#include "model/head.h"
+#include "model/parameters.h"
+
+namespace gt {
+
+// Packed sequences on the host: sequence i is tokens[starts[i] .. starts[i + 1]).
+struct Batch {
+  const int32_t* tokens;
+  int64_t T;
+  const int32_t* starts;
+  int64_t S;
+  const int32_t* targets;  // [T], -100 = none; null where no loss is wanted
+};
+
+class Gemma {
+ public:
+  // dtype: float32 or bfloat16. `master`: keep float32 masters (bfloat16 weights get their int16 remainders).
+  Gemma(const Config& config, DType dtype, Device& device, bool master);
+
+  const Config& config() const { return config_; }
+  const ParameterTable& table() const { return table_; }
+  DType dtype() const { return dtype_; }
+  Device& device() { return device_; }
+
+  // The flat arenas: weights [table().total()] of dtype, remainders int16 or empty.
+  Tensor weights() const { return Tensor(weights_.data(), dtype_, {table_.total()}); }
+  Tensor remainders() const { return remainders_.data() ? Tensor(remainders_.data(), DType::i16, {table_.total()}) : Tensor(); }
+
+  // Forward only.
+  Metrics score(const Batch& batch, float* logprobs);
+  // Forward and backward: adds to `gradients`, a float32 arena in table order. The gradient is that of the sum over targets.
+  Metrics accumulate(const Batch& batch, void* gradients, bool checkpointing);
+
+  // Embeds `tokens` and runs the blocks with a caller's attention; what score, accumulate and generate share.
+  void embed(const Tensor& x, const Tensor& ids);
+  void block(int64_t layer, const Tensor& positions, const Tensor& x_in, const Tensor& x_out, LayerActivations& a, const Attend& attend);
+  HeadWeights head_weights() const;
+  // Refuses a batch whose starts are not those of S packed sequences, and prepares for its longest one.
+  void check(const Batch& batch);
+  // Makes rope tables for sequences of up to `longest` tokens.
+  void reserve_positions(int64_t longest);
+
+  Buffer& activation_memory() { return activation_memory_; }
+  Buffer& head_memory() { return head_memory_; }
+  int64_t activation_bytes() const { return activation_memory_.bytes() + head_memory_.bytes(); }
+
+ private:
+  // All blocks; x[L] holds the result.
+  void forward(Activations& a, const Packing& packing, const Batch& batch);
+  const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }
+  Attend full_sequence(const Packing& packing, int64_t layer);
+  float embedding_scale() const;
+
+  Config config_;
+  ParameterTable table_;
+  DType dtype_;
+  Device& device_;
+  Buffer weights_, remainders_, rope_memory_, activation_memory_, head_memory_;
+  Rope full_rope_, local_rope_;
+  int64_t positions_ = 0;  // rows of the rope tables
+};
+
+// positions[t] of each token in its sequence
+std::vector<int32_t> positions_of(const Batch& batch);
+
+}  // namespace gt

@@ -1,0 +1,36 @@
+// The head: final norm and tied output projection, on supervised rows only, logits in chunks. The whole (tokens x vocabulary)
+// matrix never exists: a chunk's logits are made, turned into loss and then into their own gradient, and used up.
+#pragma once
+#include <vector>
+
+#include "core/arena.h"
+#include "model/config.h"
+
+namespace gt {
+
+// Sums over the targets of one batch.
+struct Metrics {
+  double loss_sum = 0;
+  int64_t targets = 0;
+  int64_t correct = 0;
+  double entropy_sum = 0;
+};
+
+struct HeadWeights {
+  Tensor norm;       // [C]
+  Tensor embedding;  // [V, C]
+};
+
+// Positions t with targets[t] != -100, and those targets. Refuses targets outside the vocabulary, naming the position.
+struct Supervised {
+  std::vector<int32_t> rows, targets;
+};
+Supervised supervised_rows(const int32_t* targets, int64_t T, int64_t vocab_size);
+
+// x: float32 [T, C], the residual stream after the last block. logprobs (may be null): [T], NaN where there is no target.
+Metrics head_forward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const Tensor& x, const Supervised& supervised, float* logprobs);
+
+// The same, and backward: dx [T, C] float32 (=) and dw (+=, float32).
+Metrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised);
+
+}  // namespace gt

@@ -1,0 +1,160 @@
+#include "ops/adamw/adamw.h"
+#include "ops/adamw/reference.h"
+#include "testing/op_case.h"
+
+using namespace gt;
+using namespace gt::testing;
+
+namespace {
+
+// torch 2.13: Generator().manual_seed(1); param = randn(19), then three steps with gradients randn(19) · 10^-step through
+// torch.optim.AdamW(lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.1, fused=True) on the CPU. Float32 bits.
+const uint32_t kStart[19] = {0xbfc346ba, 0xbf400f31, 0xbf276b4b, 0x3e4bdc0e, 0x3f5d9e04, 0x3e7a4504, 0xbf29b48f, 0x3f4eabc1, 0x3ee0d72a, 0x3f95e9e8, 0x3fe23b0f, 0xbfb92589, 0x3d7a7df6, 0xbf1e2480, 0xbf4c4e4e, 0xbe06c83c, 0xbf4c668d, 0x3eabe4df, 0x3e8cf884};
+const uint32_t kGradients[3][19] = {{0xbf460124, 0x3e4bd578, 0x3d3b32d6, 0x3f952342, 0x4000fc2e, 0x3e5c58ca, 0xbf06318e, 0xbfe6d4a1, 0xbfa7770f, 0x3ee810fc, 0x3f923256, 0xc055319f, 0xbf3f748e, 0x3f8f0550, 0x3e98a531, 0x3de10bac, 0xbf257671, 0x3edb69e5, 0x3fbcf01e},
+{0x3e2b5be4, 0x3a8790c8, 0x3dc976b4, 0xbe16ff11, 0xbd0be900, 0xbcf5f8ba, 0x3e05e443, 0xbdee2425, 0x3c440306, 0xbc85a3f6, 0x3d8776c9, 0xbdbe7c17, 0x3e127266, 0x3d2c594a, 0xbd10eb4e, 0x3d9c73c7, 0xbd713bf5, 0xbd9c627f, 0x3e08b99e},
+{0x3afe0be1, 0xbcd39deb, 0x3c0be8ed, 0x3c7de3cb, 0x3b63d282, 0x3a73d0a1, 0x3bc97027, 0x3be96d78, 0xbc91880f, 0x3b67e8a0, 0x3c448b6d, 0xbbe9649c, 0xbbcb2c41, 0xbb1582b1, 0xbc015094, 0xbc83fb76, 0xbc995291, 0x3bb1f527, 0x3bd87dbd}};
+const uint32_t kParam[19] = {0xbfc2fa1e, 0xbf408a96, 0xbf28124e, 0x3e49ba9a, 0x3f5cff06, 0x3e782661, 0xbf292fe1, 0x3f4f307f, 0x3ee1e430, 0x3f95981e, 0x3fe1df56, 0xbfb8ce63, 0x3d812605, 0xbf1eaad8, 0xbf4cc223, 0xbe0973a8, 0xbf4bbec1, 0x3eaad8a5, 0x3e8bbf9d};
+const uint32_t kM[19] = {0xbd422173, 0x3c5f5ed4, 0x3c5bb27a, 0x3da946da, 0x3e245f67, 0x3c72d187, 0xbcf6644d, 0xbe1f90ab, 0xbdda77c8, 0x3d11d08a, 0x3dcc1e90, 0xbe8eccd9, 0xbd45f1e1, 0x3dc0a4b4, 0x3ca546f0, 0x3c681427, 0xbd73d11a, 0x3ce882b3, 0x3e0769e1};
+const uint32_t kV[19] = {0x3a23d81f, 0x3828aa04, 0x37466283, 0x3ab4759e, 0x3b84dea7, 0x38459a99, 0x3998bfec, 0x3b5597f2, 0x3adff7d1, 0x395747cc, 0x3aab3cd2, 0x3c3595e0, 0x3a17b19d, 0x3aa38b7f, 0x38bcc907, 0x37982bf1, 0x39dc95f1, 0x394652c6, 0x3b0facc1};
+
+float float_of(uint32_t bits) {
+  float f;
+  std::memcpy(&f, &bits, 4);
+  return f;
+}
+
+// The operands of one update over N elements; `split` stores param as bfloat16 and remainder.
+struct Case {
+  int64_t N;
+  bool split;
+  Fenced<float> param, grad, m, v;
+  Fenced<bf16> high;
+  Fenced<int16_t> remainder;
+
+  Case(int64_t N, bool split, uint64_t seed) : N(N), split(split), param(N), grad(N), m(N), v(N), high(N), remainder(N) {
+    Random random(seed);
+    param.randomize(random), grad.randomize(random, 3), m.randomize(random, 0.1);
+    for (int64_t i = 0; i < N; i++) v.set(i, 0.01 * random.uniform());
+    for (int64_t i = 0; i < N; i++) split_master(param[i], &high[i], &remainder[i]);
+  }
+  void update(Device& device, const AdamW& o) {
+    Tensor p = split ? high.tensor({N}) : param.tensor({N}), r = split ? remainder.tensor({N}) : Tensor();
+    adamw_update(device, p, r, grad.tensor({N}), m.tensor({N}), v.tensor({N}), o);
+    if (split)
+      for (int64_t i = 0; i < N; i++) param[i] = join_master(high[i], remainder[i]);
+    high.check_fences("param bfloat16"), remainder.check_fences("remainder");
+  }
+};
+
+AdamW options(int64_t step) {
+  AdamW o;
+  o.learning_rate = 1e-2, o.weight_decay = 0.05f, o.step = step, o.gradient_scale = 0.25f;
+  return o;
+}
+
+}  // namespace
+
+TEST(adamw_matches_torch_fused) {
+  Device device(DeviceKind::cpu, 0, 1);
+  const int64_t N = 19;
+  Fenced<float> p(N), g(N), m(N), v(N);
+  m.fill(0), v.fill(0);
+  AdamW o;
+  o.learning_rate = 1e-3, o.weight_decay = 0.1f;
+  for (int64_t i = 0; i < N; i++) p[i] = float_of(kStart[i]);
+  for (o.step = 1; o.step <= 3; o.step++) {
+    for (int64_t i = 0; i < N; i++) g[i] = float_of(kGradients[o.step - 1][i]);
+    adamw_update(device, p.tensor({N}), {}, g.tensor({N}), m.tensor({N}), v.tensor({N}), o);
+  }
+  // A rounding or two: where a multiply and an add are fused differs. m may cancel, so its error is relative to its first term.
+  for (int64_t i = 0; i < N; i++) {
+    float want_p = float_of(kParam[i]), want_m = float_of(kM[i]), want_v = float_of(kV[i]), first = float_of(kGradients[0][i]);
+    check(std::abs(p[i] - want_p) <= 0x1p-22f * std::abs(want_p), "param[", i, "] is ", p[i], ", torch has ", want_p);
+    check(std::abs(m[i] - want_m) <= 0x1p-24f * std::abs(first), "m[", i, "] is ", m[i], ", torch has ", want_m);
+    check(std::abs(v[i] - want_v) <= 0x1p-22f * want_v, "v[", i, "] is ", v[i], ", torch has ", want_v);
+  }
+}
+
+TEST(adamw_matches_the_reference_zeroes_the_gradient_and_splits_exactly) {
+  Device device(DeviceKind::cpu, 0, 2);
+  for (int64_t N : {1, 15, 16, 17, 33, 16384, 40001}) {
+    Case whole(N, false, uint64_t(N)), split(N, true, uint64_t(N));
+    for (int64_t step : {1, 2, 1000}) {
+      auto p_want = whole.param.values(), m_want = whole.m.values(), v_want = whole.v.values();
+      auto p_float = whole.param.values<float>(), m_float = whole.m.values<float>(), v_float = whole.v.values<float>();
+      reference::adamw(p_want, whole.grad.values(), m_want, v_want, options(step));
+      reference::adamw(p_float, whole.grad.values<float>(), m_float, v_float, options(step));
+
+      whole.update(device, options(step)), split.update(device, options(step));
+      check_close("param", whole.param, p_want, max_error(p_float, p_want));
+      check_close("m", whole.m, m_want, max_error(m_float, m_want));
+      check_close("v", whole.v, v_want, max_error(v_float, v_want));
+      for (int64_t i = 0; i < N; i++) check(whole.grad[i] == 0 && split.grad[i] == 0, "grad[", i, "] was not zeroed");
+      whole.grad.check_fences("grad");
+      check(!std::memcmp(whole.param.data(), split.param.data(), size_t(N) * 4), "the split form differs from the float32 form");
+
+      Random random{uint64_t(step)};
+      whole.grad.randomize(random);
+      for (int64_t i = 0; i < N; i++) split.grad[i] = whole.grad[i];
+    }
+  }
+}
+
+TEST(adamw_does_not_depend_on_where_a_range_starts) {
+  Device device(DeviceKind::cpu, 0, 2);
+  const int64_t N = 101, cut = 37;
+  for (bool split : {false, true}) {
+    Case one(N, split, 5), two(N, split, 5);
+    one.update(device, options(3));
+    auto part = [&](int64_t first, int64_t n) {
+      Tensor p = split ? two.high.tensor({N}) : two.param.tensor({N}), r = split ? two.remainder.tensor({N}).rows(first, n) : Tensor();
+      adamw_update(device, p.rows(first, n), r, two.grad.tensor({N}).rows(first, n), two.m.tensor({N}).rows(first, n), two.v.tensor({N}).rows(first, n), options(3));
+    };
+    part(0, cut), part(cut, N - cut);
+    if (split) check(!std::memcmp(one.high.data(), two.high.data(), N * 2) && !std::memcmp(one.remainder.data(), two.remainder.data(), N * 2), "split parts differ");
+    else check(!std::memcmp(one.param.data(), two.param.data(), N * 4), "parts differ");
+  }
+}
+
+TEST(adamw_gives_the_same_bits_with_any_thread_count) {
+  std::vector<float> first;
+  for (int threads : {1, 2, 5}) {
+    Device device(DeviceKind::cpu, 0, threads);
+    Case c(70001, true, 9);
+    c.update(device, options(2));
+    auto all = c.param.values<float>();
+    if (first.empty()) first = all;
+    check(all == first, "bits differ with ", threads, " threads");
+  }
+}
+
+TEST(split_master_rounds_half_up_and_joins_exactly) {
+  Random random(1);
+  for (int i = 0; i < 1000000; i++) {
+    uint32_t bits = i < 65536 ? uint32_t(i) << 16 | 0x8000 : uint32_t(random.bits());
+    float master = float_of(bits);
+    bf16 high;
+    int16_t remainder;
+    split_master(master, &high, &remainder);
+    float joined = join_master(high, remainder);
+    check(!std::memcmp(&joined, &bits, 4), "bits ", bits, " did not come back");
+    check(high.bits == uint16_t((uint64_t(bits) + 0x8000) >> 16), "high of ", bits, " is ", high.bits);
+  }
+}
+
+TEST(adamw_refuses_bad_operands_and_options) {
+  Device device(DeviceKind::cpu, 0, 1);
+  Fenced<float> p(4), g(4), m(4), v(4);
+  Fenced<bf16> high(4);
+  Fenced<int16_t> remainder(4);
+  auto update = [&](const Tensor& param, const Tensor& r, const Tensor& grad, const AdamW& o) { adamw_update(device, param, r, grad, m.tensor({4}), v.tensor({4}), o); };
+  check_throws(Code::kArgument, "param is bfloat16 [4], expected float32", [&] { update(high.tensor({4}), {}, g.tensor({4}), AdamW()); });
+  check_throws(Code::kArgument, "param is float32 [4], expected bfloat16", [&] { update(p.tensor({4}), remainder.tensor({4}), g.tensor({4}), AdamW()); });
+  check_throws(Code::kShape, "remainder is int16 [3], expected shape [4]", [&] { update(high.tensor({4}), remainder.tensor({3}), g.tensor({4}), AdamW()); });
+  check_throws(Code::kShape, "grad is float32 [3], expected shape [4]", [&] { update(p.tensor({4}), {}, g.tensor({3}), AdamW()); });
+  AdamW bad;
+  bad.step = 0;
+  check_throws(Code::kArgument, "step is 0, expected 1 or more", [&] { update(p.tensor({4}), {}, g.tensor({4}), bad); });
+  bad.step = 1, bad.beta2 = 1;
+  check_throws(Code::kArgument, "beta2 is 1, expected 0 or more and below 1", [&] { update(p.tensor({4}), {}, g.tensor({4}), bad); });
+}

@@ -1,0 +1,45 @@
+#pragma once
+#include "core/parallel.h"
+#include "core/tensor.h"
+#include "cpu/isa.h"
+
+namespace gt::cpu {
+
+struct AttentionShape {
+  DType dtype;  // of every tensor but lse and delta
+  int64_t H, K, D;
+  float scale;
+  int64_t window;
+};
+
+// One task: a block of the query rows (row = position · H/K + head of the group) or of the keys of one sequence and kv head.
+struct AttentionBlock {
+  int64_t start, length;  // the sequence: its first token, its tokens
+  int64_t head;           // kv head
+  int64_t first, count;   // rows or keys of the block, counted from the start of the sequence
+};
+
+// A task owns kAttentionOwned query rows (or keys), which lie across the lanes, and streams the other side past them in steps of
+// kAttentionStreamed. Multiples of 16 lanes; 96 is six full AVX-512 registers, two tiles of three. At D = 256 a thread's scratch is
+// then 600 KB, of which a step touches 230 KB forward and 450 KB backward: it stays in an L2 of 1 MB, and copying a streamed block
+// into scratch (64 · D) is under a tenth of the work done with it (64 · 96 · D, twice or more). Wider blocks would waste more
+// on the diagonal, where half of a block is masked. Fixed: the order of sums depends on them.
+constexpr int64_t kAttentionOwned = 96;
+constexpr int64_t kAttentionStreamed = 64;
+
+// Floats of scratch for one thread: two owned blocks transposed, two accumulators, two streamed blocks, two score matrices.
+constexpr int64_t attention_row_stride(int64_t D) { return (D + 15) / 16 * 16 + 16; }  // the extra 16 keep rows off the same cache sets
+constexpr int64_t attention_scratch(int64_t D) {
+  return 2 * (kAttentionOwned * D + (kAttentionOwned + kAttentionStreamed) * attention_row_stride(D) + kAttentionOwned * kAttentionStreamed);
+}
+
+// `scratch`: 64-byte aligned, attention_scratch(D) floats for each of the `slots` tasks that run at a time.
+struct Attention {
+  void (*forward)(Threads&, const AttentionShape&, void* out, float* lse, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, float* scratch, int64_t slots);
+  // delta float32 [T, H]: written, then used
+  void (*backward)(Threads&, const AttentionShape&, void* dq, void* dk, void* dqkv, const void* dout, const void* out, const float* lse, float* delta, int64_t T, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, const AttentionBlock* key_blocks, int64_t key_count, float* scratch, int64_t slots);
+  void (*decode)(Threads&, const AttentionShape&, void* out, const void* q, const void* key_cache, const void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots);
+};
+GT_DECLARE_TABLES(Attention, attention);
+
+}  // namespace gt::cpu

@@ -1,0 +1,65 @@
+// CPU backend of cross_entropy: a row is a task and is read twice (peak, sums), a third time for its gradient.
+#include "ops/cross_entropy/cpu.h"
+
+#include <cmath>
+
+#include "cpu/rows.h"
+
+namespace gt::cpu {
+namespace {
+
+// Lane sums are float32 within a block and double across blocks: 64 terms a lane lose less than the exponential does.
+constexpr int64_t kBlock = 1024;
+
+// With d[v] = z[v] - peak <= 0:  mass = sum_v e^d,  moment = sum_v d e^d.
+struct Sums {
+  double mass = 0, moment = 0;
+};
+
+template <class E>
+GT_INLINE Sums sums_of(const E* z, int64_t V, float peak) {
+  Sums total;
+  for (int64_t begin = 0; begin < V; begin += kBlock) {
+    f32x16 mass{}, moment{};
+    const int64_t count = V - begin < kBlock ? V - begin : kBlock;
+    lanes(count, [&](int64_t v, int64_t n) {
+      const f32x16 d = get(z + begin + v, n, peak - 200.f) - peak;  // lanes past the end: e^-200 is 0 here
+      const f32x16 e = exp16(d);
+      mass += e;
+      moment += d * e;
+    });
+    total.mass += double(sum(mass));
+    total.moment += double(sum(moment));
+  }
+  return total;
+}
+
+template <class E>
+__attribute__((flatten)) void one_row(float* loss, float* entropy, int32_t* correct, E* z, int32_t target, int64_t V, bool backward) {
+  const Peak top = peak(z, V);
+  const Sums s = sums_of(z, V, top.value);
+  // exp16 hides NaN, the moment does not: it is finite exactly when all logits are.
+  const double mass = std::isfinite(s.moment) ? s.mass : double(NAN);
+  const double log_mass = std::log(mass);
+  *loss = float(log_mass - (double(load(z + target)) - double(top.value)));
+  *entropy = float(log_mass - s.moment / mass);
+  *correct = top.index == target && !std::isnan(mass);
+  if (!backward) return;
+
+  const float scale = float(1 / mass);
+  lanes(V, [&](int64_t v, int64_t n) { put(z + v, exp16(get(z + v, n) - top.value) * scale, n); });
+  store(z + target, std::expm1(-*loss));  // p - 1, without cancellation where p is near 1
+}
+
+void rows(Threads& threads, float* loss, float* entropy, int32_t* correct, void* logits, DType type, const int32_t* targets, int64_t R, int64_t V, bool backward) {
+  with_type(type, [&](auto* e) {
+    threads.run(R, [&](int64_t r) { one_row(loss + r, entropy + r, correct + r, (decltype(e))logits + r * V, targets[r], V, backward); });
+  });
+}
+
+}  // namespace
+
+extern const CrossEntropy GT_TABLE(cross_entropy);
+const CrossEntropy GT_TABLE(cross_entropy) = {rows};
+
+}  // namespace gt::cpu

@@ -1,0 +1,50 @@
+#include "ops/global_norm/global_norm.h"
+#include "ops/global_norm/reference.h"
+#include "testing/op_case.h"
+
+using namespace gt;
+using namespace gt::testing;
+
+TEST(global_norm_matches_the_reference_to_double_precision) {
+  Random random(1);
+  for (int64_t N : {0, 1, 15, 16, 17, 65536, 65537, 300001}) {
+    Device device(DeviceKind::cpu, 0, 2);
+    Fenced<float> x(N);  // the fences hold NaN: reading past the end would show
+    x.randomize(random, 1e-3);
+    double got = global_norm(device, x.tensor({N})), want = reference::global_norm(x.values());
+    check(std::abs(got - want) <= 1e-13 * want, "N = ", N, ": ", got, ", expected ", want);
+  }
+}
+
+TEST(global_norm_neither_overflows_nor_underflows_and_passes_nan_on) {
+  Device device(DeviceKind::cpu, 0, 1);
+  Fenced<float> x(2);
+  x.set(0, 3e38), x.set(1, 0);
+  check(global_norm(device, x.tensor({2})) == double(3e38f), "large");
+  x.set(0, 3e-40), x.set(1, 4e-40);
+  check(std::abs(global_norm(device, x.tensor({2})) - 5e-40) < 1e-44, "small");
+  x.set(1, NAN);
+  check(std::isnan(global_norm(device, x.tensor({2}))), "NaN");
+}
+
+TEST(global_norm_gives_the_same_bits_with_any_thread_count) {
+  const int64_t N = 700003;
+  Random random(3);
+  Fenced<float> x(N);
+  x.randomize(random);
+  double first = 0;
+  for (int threads : {1, 2, 5}) {
+    Device device(DeviceKind::cpu, 0, threads);
+    double norm = global_norm(device, x.tensor({N}));
+    if (threads == 1) first = norm;
+    check(norm == first, "bits differ with ", threads, " threads");
+  }
+}
+
+TEST(global_norm_refuses_other_shapes_and_types) {
+  Device device(DeviceKind::cpu, 0, 1);
+  Fenced<float> x(4);
+  Fenced<bf16> y(4);
+  check_throws(Code::kShape, "x is float32 [2, 2], expected [N]", [&] { global_norm(device, x.tensor({2, 2})); });
+  check_throws(Code::kArgument, "x is bfloat16 [4], expected float32", [&] { global_norm(device, y.tensor({4})); });
+}

@@ -1,0 +1,66 @@
+// The door of matmul: checks shapes and dtypes, then picks the backend.
+#include "ops/matmul/matmul.h"
+
+#include "ops/matmul/cpu.h"
+
+namespace gt {
+
+static const cpu::Matmul& pick_cpu(DType factors) {
+#if defined(__x86_64__)
+  if (factors == DType::bf16 && cpu::has_amx_bf16()) return cpu::matmul_amx;
+  if (factors == DType::bf16 && cpu::has_avx512_bf16()) return cpu::matmul_avx512bf16;
+#endif
+  (void)factors;
+  return GT_PICK(cpu::matmul);
+}
+
+static void multiply(const char* op, Device& device, const cpu::Product& product) {
+  if (product.rows == 0 || product.cols == 0) return;
+  switch (device.kind) {
+    case DeviceKind::cpu: {
+      const cpu::Matmul& backend = pick_cpu(product.factors);
+      return backend.run(device.threads(), device.scratch(backend.scratch_bytes(device.threads().count(), product)), product);
+    }
+    default: no_backend(op, device);
+  }
+}
+
+// Two matrices of one dtype, and a result.
+static void require_matrices(const char* op, const char* a_name, const Tensor& a, const char* b_name, const Tensor& b) {
+  require(a.rank == 2, Code::kShape, op, ": ", a_name, " is ", a.describe(), ", expected a matrix");
+  require(b.rank == 2, Code::kShape, op, ": ", b_name, " is ", b.describe(), ", expected a matrix");
+  require_dtype(op, a_name, a, {DType::f32, DType::bf16});
+  require(a.dtype == b.dtype, Code::kArgument, op, ": ", b_name, " is ", b.describe(), ", expected ", name_of(a.dtype), " as ", a_name);
+}
+
+void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tensor& weight) {
+  const char* op = "matmul_forward";
+  require_matrices(op, "x", x, "weight", weight);
+  const int64_t M = x.shape[0], N = weight.shape[0], K = weight.shape[1];
+  require_shape(op, "x", x, {M, K});
+  require_shape(op, "y", y, {M, N});
+  require_dtype(op, "y", y, {DType::f32, DType::bf16});
+  multiply(op, device, {{x.data, K, 1}, {weight.data, K, 1}, x.dtype, y.data, y.dtype, false, M, N, K, false});
+}
+
+void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, const Tensor& weight) {
+  const char* op = "matmul_backward_input";
+  require_matrices(op, "dy", dy, "weight", weight);
+  const int64_t M = dy.shape[0], N = weight.shape[0], K = weight.shape[1];
+  require_shape(op, "dy", dy, {M, N});
+  require_shape(op, "dx", dx, {M, K});
+  require_dtype(op, "dx", dx, {DType::f32, DType::bf16});
+  multiply(op, device, {{dy.data, N, 1}, {weight.data, 1, K}, dy.dtype, dx.data, dx.dtype, false, M, K, N, false});
+}
+
+void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor& dy, const Tensor& x) {
+  const char* op = "matmul_backward_weight";
+  require_matrices(op, "dy", dy, "x", x);
+  const int64_t M = dy.shape[0], N = dy.shape[1], K = x.shape[1];
+  require_shape(op, "x", x, {M, K});
+  require_shape(op, "dweight", dweight, {N, K});
+  require_dtype(op, "dweight", dweight, {DType::f32});
+  multiply(op, device, {{dy.data, 1, N}, {x.data, 1, K}, dy.dtype, dweight.data, DType::f32, true, N, K, M, true});
+}
+
+}  // namespace gt

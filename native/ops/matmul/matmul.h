@@ -1,0 +1,21 @@
+// Matrix products of a linear layer, weight stored as in safetensors: [N, K] (out features, in features).
+//
+//   forward           y[M, N]        =  x[M, K] · weight[N, K]ᵀ
+//   backward_input    dx[M, K]       =  dy[M, N] · weight[N, K]
+//   backward_weight   dweight[N, K] +=  dy[M, N]ᵀ · x[M, K]
+//
+// The two factors have one dtype, which decides the arithmetic: float32 x float32 -> float32 FMA, bfloat16 x bfloat16 -> exact
+// products, float32 accumulation. The result may be float32 or bfloat16 (rounded once, at the end); dweight is always float32.
+// Each output element is summed over its inner dimension in an order that depends on the shape only: any number of threads and
+// any position of a row within M gives the same bits.
+#pragma once
+#include "core/device.h"
+#include "core/tensor.h"
+
+namespace gt {
+
+void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tensor& weight);
+void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, const Tensor& weight);
+void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor& dy, const Tensor& x);
+
+}  // namespace gt

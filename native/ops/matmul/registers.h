@@ -1,0 +1,60 @@
+// The tile of the families that accumulate in vector registers: kRows x (16 kColPanels) results, one broadcast unit of the left
+// factor times vectors of the right one per step. `Math` says what a unit is and how a vector of products is added.
+#pragma once
+#include "ops/matmul/blocked.h"
+
+namespace gt::cpu {
+namespace {
+
+template <class Math>
+struct RegisterKernel {
+  static constexpr int64_t kRowPanels = 1, kColPanels = Math::kColPanels;
+  static constexpr int64_t kPerUnit = Math::Unit::kPerUnit, kUnitStep = 1, kInnerBlock = 4096, kTileInner = 4096;
+  struct State {};
+
+  static void pack_rows(uint32_t* to, const Factor& f, int64_t row, int64_t rows, int64_t k, int64_t inner, int64_t units) {
+    pack_across<typename Math::Unit>(to, f, row, rows, k, inner, units);
+  }
+  static void pack_cols(uint32_t* to, const Factor& f, int64_t row, int64_t rows, int64_t k, int64_t inner, int64_t units) {
+    pack_across<typename Math::Unit>(to, f, row, rows, k, inner, units);
+  }
+
+  template <int R, int C, class Sink>
+  GT_INLINE void rows(const Panels& p, int64_t row, int64_t panel, const Sink& sink) {
+    const float *const a = reinterpret_cast<const float*>(p.a) + row, *const b = reinterpret_cast<const float*>(p.b) + panel * p.stride;
+    f32x16 sum[R][C] = {};
+    for (int r = 0; r < R; r++) sink.prefetch(row + r);
+    for (int64_t u = 0; u < p.units; u++) {
+      f32x16 right[C];
+#pragma GCC unroll 8
+      for (int c = 0; c < C; c++) right[c] = load16(b + c * p.stride + u * kPanel);
+#pragma GCC unroll 8
+      for (int r = 0; r < R; r++) {
+        const f32x16 left = splat(a[u * kPanel + r]);
+#pragma GCC unroll 8
+        for (int c = 0; c < C; c++) sum[r][c] = Math::multiply_add(left, right[c], sum[r][c]);
+      }
+    }
+    for (int r = 0; r < R; r++)
+      for (int c = 0; c < C; c++) Sink::put(sink, row + r, panel + c, sum[r][c]);
+  }
+
+  template <int C, class Sink>
+  static void all_rows(const Panels& p, int64_t panel, const Sink& sink) {
+    int64_t r = 0;
+    for (; r + Math::kRows <= sink.rows; r += Math::kRows) rows<Math::kRows, C>(p, r, panel, sink);
+    if constexpr (Math::kRows > 4)
+      for (; r + 4 <= sink.rows; r += 4) rows<4, C>(p, r, panel, sink);
+    for (; r < sink.rows; r++) rows<1, C>(p, r, panel, sink);
+  }
+
+  template <class Sink>
+  static void tile(const Panels& p, const Sink& sink) {
+    const int64_t panels = (sink.cols + kPanel - 1) / kPanel;
+    if (panels == kColPanels) return all_rows<kColPanels>(p, 0, sink);
+    for (int64_t c = 0; c < panels; c++) all_rows<1>(p, c, sink);
+  }
+};
+
+}  // namespace
+}  // namespace gt::cpu

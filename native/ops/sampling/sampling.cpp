@@ -1,0 +1,51 @@
+// The door of sampling: checks operands and options, draws the random numbers, then picks the backend.
+#include "ops/sampling/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "ops/sampling/cpu.h"
+#include "ops/sampling/philox.h"
+
+namespace gt {
+
+static void check_options(const char* op, const Sampling& s) {
+  require(s.temperature >= 0 && std::isfinite(s.temperature), Code::kArgument, op, ": temperature is ", s.temperature, ", expected 0 (greedy) or more");
+  require(s.top_k >= 0, Code::kArgument, op, ": top_k is ", s.top_k, ", expected 0 (all) or more");
+  require(s.top_p > 0 && s.top_p <= 1, Code::kArgument, op, ": top_p is ", s.top_p, ", expected above 0 and at most 1 (all)");
+}
+
+void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const Sampling& sampling, const int64_t* keys, const int64_t* steps) {
+  const char* op = "next_tokens";
+  require(logits.rank == 2 && logits.shape[1] > 0, Code::kShape, op, ": logits is ", logits.describe(), ", expected [B, V]");
+  const int64_t B = logits.shape[0], V = logits.shape[1];
+  require_dtype(op, "logits", logits, {DType::f32});
+  require_shape(op, "next", next, {B});
+  require_dtype(op, "next", next, {DType::i32});
+  check_options(op, sampling);
+  int32_t* out = next.as<int32_t>();
+
+  switch (device.kind) {
+    case DeviceKind::cpu: {
+      const auto& kernels = GT_PICK(cpu::sampling);
+      if (sampling.temperature == 0) {
+        kernels.greedy(device.threads(), out, logits.as<float>(), B, V);
+        break;
+      }
+      std::vector<double> uniforms;
+      for (int64_t b = 0; b < B; b++) uniforms.push_back(uniform(sampling.seed, keys[b], steps[b]));
+      cpu::SamplingFilters filters;
+      filters.temperature = sampling.temperature;
+      filters.top_k = sampling.top_k == 0 ? V : std::min<int64_t>(sampling.top_k, V);
+      filters.drop_below = sampling.top_p < 1 ? float(1 - sampling.top_p) : -1;
+      kernels.sample(device.threads(), out, logits.as<float>(), uniforms.data(), B, V, filters);
+      break;
+    }
+    default: no_backend(op, device);
+  }
+  for (int64_t b = 0; b < B; b++)
+    require(out[b] >= 0, Code::kArgument, op, ": row ", b, " of the logits holds NaN or its largest is not finite; the weights are damaged or training diverged");
+}
+
+}  // namespace gt

@@ -1,0 +1,42 @@
+// Training state of a model: gradients and AdamW's moments, each one flat float32 arena in parameter order.
+#pragma once
+#include "model/gemma.h"
+#include "ops/adamw/adamw.h"
+
+namespace gt {
+
+struct UpdateOptions {
+  AdamW adamw;               // its weight_decay is for matrices; norms have none. gradient_scale is set here.
+  double divisor = 1;        // tokens trained on since the last update
+  double max_grad_norm = 0;  // 0: no clipping
+};
+
+struct UpdateResult {
+  double grad_norm = 0;  // of gradient / divisor, before clipping
+  bool applied = false;  // false: the norm is not finite and the weights were left alone
+};
+
+class Trainer {
+ public:
+  Trainer(Gemma& model, bool checkpointing);
+
+  // Adds the gradient of the batch's summed token losses.
+  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients_.data(), checkpointing_); }
+
+  // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient.
+  UpdateResult update(const UpdateOptions& options);
+
+  Tensor gradients() const { return arena(gradients_); }
+  Tensor exp_avg() const { return arena(exp_avg_); }
+  Tensor exp_avg_sq() const { return arena(exp_avg_sq_); }
+  int64_t bytes() const { return gradients_.bytes() + exp_avg_.bytes() + exp_avg_sq_.bytes(); }
+
+ private:
+  Tensor arena(const Buffer& b) const { return Tensor(b.data(), DType::f32, {model_.table().total()}); }
+
+  Gemma& model_;
+  bool checkpointing_;
+  Buffer gradients_, exp_avg_, exp_avg_sq_;
+};
+
+}  // namespace gt
