@@ -1,0 +1,137 @@
+/**
+ * The whole boundary between TypeScript and the native core, in one file. What crosses: typed arrays, numbers, strings and plain
+ * objects. The binding copies typed arrays at the call, so the caller may reuse them at once. One call may be in flight per model;
+ * a second rejects with ERR_GEMMATUNE_BUSY. Every promise settles off the event loop's back: native threads do the work.
+ */
+
+/** Element types of files and of the arithmetic. */
+export type DTypeName = 'float32' | 'bfloat16';
+export type DeviceName = 'cpu' | 'cuda' | 'emulated';
+
+/** Gemma 3 text configuration, as plain numbers (see config.ts for where they come from). */
+export interface NativeConfig {
+  vocabSize: number;
+  hiddenSize: number;
+  numLayers: number;
+  numHeads: number;
+  numKvHeads: number;
+  headDim: number;
+  intermediateSize: number;
+  slidingWindow: number;
+  /** One byte per layer: 1 = full attention, 0 = sliding window. */
+  fullAttention: Uint8Array;
+  ropeTheta: number;
+  ropeLocalTheta: number;
+  /** Linear scaling of the global rope, 1 = none. */
+  ropeFactor: number;
+  rmsNormEps: number;
+  queryPreAttnScalar: number;
+  maxPositionEmbeddings: number;
+}
+
+export interface NativeOptions {
+  dtype: DTypeName;
+  device: DeviceName;
+  /** CPU threads, 0 = one per core. */
+  threads: number;
+  /** Allocate gradients and AdamW state (16 bytes a parameter in all instead of 2 or 4). */
+  trainable: boolean;
+  /** Recompute each layer's activations in backward instead of keeping them: same bits, less memory, about a third more work. */
+  gradientCheckpointing: boolean;
+}
+
+export interface ParameterInfo {
+  name: string;
+  shape: number[];
+  /** AdamW weight decay applies (matrices yes, norms no). */
+  decay: boolean;
+}
+
+/** Where one tensor lies in a safetensors file. `index` counts in the order of `parameters()`. */
+export interface TensorSource {
+  index: number;
+  path: string;
+  offset: number;
+  dtype: 'float32' | 'bfloat16' | 'float16';
+}
+
+/** Which numbers of a parameter: its float32 master, AdamW's moments, or the accumulated gradient. */
+export type Part = 'weight' | 'exp_avg' | 'exp_avg_sq' | 'gradient';
+
+/** Packed sequences: sequence i is tokens[starts[i] .. starts[i+1]). targets[t] is what position t should predict, -100 = not a target. */
+export interface Batch {
+  tokens: Int32Array;
+  targets: Int32Array;
+  starts: Int32Array;
+}
+
+/** Sums over the targets of one batch. */
+export interface BatchMetrics {
+  lossSum: number;
+  targets: number;
+  correct: number;
+  entropySum: number;
+}
+
+export interface Update {
+  learningRate: number;
+  /** Counts from 1; sets AdamW's bias correction. */
+  step: number;
+  /** The accumulated gradient is divided by this (tokens trained on in the whole step). */
+  divisor: number;
+  /** Clip the divided gradient to this norm; 0 = do not clip. */
+  maxGradNorm: number;
+  weightDecay: number;
+  beta1: number;
+  beta2: number;
+  epsilon: number;
+}
+
+export interface GenerateOptions {
+  maxNewTokens: number;
+  stopIds: Int32Array;
+  /** 0 = greedy. */
+  temperature: number;
+  topK: number;
+  topP: number;
+  seed: number;
+  /** Sequences decoded side by side. */
+  batchSize: number;
+}
+
+export interface NativeModel {
+  parameters(): ParameterInfo[];
+  /** Fills parameters (or moments) from safetensors ranges; converts to the model's dtype. Refuses non-finite values. */
+  load(part: Part, sources: TensorSource[]): Promise<void>;
+  /** Normal(0, std) matrices, zero norms; a pure function of the seed. */
+  initialize(seed: number, std: number): Promise<void>;
+  /** Writes `header` (8-byte length and JSON, as given) and then every parameter in order as `dtype`; to a temporary file, then renames. */
+  save(part: Part, dtype: DTypeName, path: string, header: Uint8Array): Promise<void>;
+  /** One parameter's numbers as float32. */
+  read(part: Part, index: number): Promise<Float32Array>;
+  /** Forward only. logprobs[t] is the target's log-probability, NaN where targets[t] is -100. */
+  score(batch: Batch): Promise<BatchMetrics & { logprobs: Float32Array }>;
+  /** Forward and backward: adds the gradient of the summed token losses. */
+  accumulate(batch: Batch): Promise<BatchMetrics>;
+  /** Norm, clip, AdamW; then the gradient is zero. A non-finite gradient norm leaves the weights untouched and is reported. */
+  update(update: Update): Promise<{ gradNorm: number; applied: boolean }>;
+  /** Prompts packed like a batch (no targets). `onTokens(done)` hears, at most ten times a second, how many prompts are finished. */
+  generate(
+    tokens: Int32Array,
+    starts: Int32Array,
+    options: GenerateOptions,
+    onProgress?: (done: number) => void,
+  ): Promise<Int32Array[]>;
+  /** Ends a running generate at its next token, with ERR_GEMMATUNE_CANCELLED. */
+  cancel(): void;
+  /** Bytes held: weights, state, and the largest activation arena so far. */
+  memory(): { weights: number; state: number; activations: number };
+  /** Frees the memory; waits for a running call. Later calls throw ERR_GEMMATUNE_CLOSED. */
+  dispose(): void;
+}
+
+export interface NativeModule {
+  Model: new (config: NativeConfig, options: NativeOptions) => NativeModel;
+  /** What this build and this machine have: instruction sets, the one in use, backends compiled in. */
+  info(): { instructionSet: string; cores: number; fastBfloat16: boolean; backends: DeviceName[] };
+}

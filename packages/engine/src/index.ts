@@ -1,0 +1,15 @@
+/** The typed door to the native core: load a model, score, train, generate, save. */
+export type {
+  Batch,
+  BatchMetrics,
+  DeviceName,
+  DTypeName,
+  GenerateOptions,
+  ParameterInfo,
+  Part,
+  Update,
+} from './addon.js';
+export { type ModelConfig, parseModelConfig } from './config.js';
+export { EngineError, ERROR_CODES, type ErrorCode } from './errors.js';
+export { type GenerateRequest, Model, type ModelOptions } from './model.js';
+export { systemInfo } from './native.js';

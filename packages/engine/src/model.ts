@@ -1,0 +1,357 @@
+import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type {
+  Batch,
+  BatchMetrics,
+  DeviceName,
+  DTypeName,
+  GenerateOptions,
+  NativeModel,
+  ParameterInfo,
+  Part,
+  TensorSource,
+  Update,
+} from './addon.js';
+import { configJson, type ModelConfig, parseModelConfig } from './config.js';
+import { EngineError, type ErrorCode } from './errors.js';
+import { native, systemInfo } from './native.js';
+import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry } from './safetensors.js';
+
+export interface ModelOptions {
+  /** Type of weights in products and of activations; sums are float32. `auto`: bfloat16 where the CPU multiplies it in hardware, else float32. */
+  dtype?: DTypeName | 'auto';
+  /** `auto`: cpu. A device this build does not have is refused, never replaced. */
+  device?: DeviceName | 'auto';
+  /** CPU threads; default one per core. The result does not depend on it. */
+  threads?: number;
+  /** Hold gradients, AdamW moments and float32 master weights (16 bytes a parameter in all). */
+  trainable?: boolean;
+  /** Recompute activations in the backward pass: the same bits, less memory, about a third more work. */
+  gradientCheckpointing?: boolean;
+}
+
+export interface GenerateRequest extends Partial<Omit<GenerateOptions, 'stopIds'>> {
+  maxNewTokens: number;
+  /** Default: eos_token_id of generation_config.json, else of config.json. */
+  stopIds?: readonly number[];
+  signal?: AbortSignal;
+  /** Hears how many prompts are done. */
+  onProgress?: (done: number) => void;
+}
+
+/** Files of a model folder that a fine-tuned copy takes over as they are. */
+const COMPANION_FILES = [
+  'tokenizer.json',
+  'tokenizer.json.gz',
+  'tokenizer.model',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+];
+
+/** Tensors that a text model does not need: the tied head, and the vision side of a multimodal checkpoint. */
+const IGNORED_TENSORS =
+  /^(lm_head\.|vision_tower\.|multi_modal_projector\.|model\.vision_tower\.|model\.multi_modal_projector\.)/;
+
+/** Multimodal checkpoints carry the text model under a prefix. */
+const plainName = (name: string): string =>
+  name.replace(/^language_model\.model\./, 'model.').replace(/^model\.language_model\./, 'model.');
+
+/**
+ * A Gemma 3 text model in memory. One call at a time; every call runs off the event loop. Failures are EngineError with a stable
+ * code.
+ */
+export class Model implements AsyncDisposable {
+  readonly config: ModelConfig;
+  readonly dtype: DTypeName;
+  readonly device: DeviceName;
+  readonly parameters: readonly ParameterInfo[];
+  readonly #native: NativeModel;
+  readonly #configJson: Record<string, unknown>;
+  readonly #generationJson: Record<string, unknown> | undefined;
+  readonly #folder: string | undefined;
+  #running: Promise<unknown> = Promise.resolve();
+
+  private constructor(
+    config: ModelConfig,
+    json: Record<string, unknown>,
+    generation: Record<string, unknown> | undefined,
+    folder: string | undefined,
+    options: ModelOptions,
+  ) {
+    this.config = config;
+    this.#configJson = json;
+    this.#generationJson = generation;
+    this.#folder = folder;
+    this.device = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device;
+    this.dtype =
+      options.dtype === undefined || options.dtype === 'auto'
+        ? systemInfo().fastBfloat16
+          ? 'bfloat16'
+          : 'float32'
+        : options.dtype;
+    const { layerTypes, bosTokenId: _bos, padTokenId: _pad, eosTokenIds: _eos, ...numbers } = config;
+    this.#native = rethrow(
+      () =>
+        new (native().Model)(
+          { ...numbers, fullAttention: Uint8Array.from(layerTypes, (t) => (t === 'full_attention' ? 1 : 0)) },
+          {
+            dtype: this.dtype,
+            device: this.device,
+            threads: options.threads ?? 0,
+            trainable: options.trainable ?? false,
+            gradientCheckpointing: options.gradientCheckpointing ?? false,
+          },
+        ),
+    );
+    this.parameters = this.#native.parameters();
+  }
+
+  /**
+   * Reads config.json, generation_config.json and *.safetensors (single or sharded; F32, BF16 or F16) of a Hugging Face model
+   * folder. Refuses missing, unexpected, misshapen and non-finite tensors, naming file and tensor.
+   */
+  static async load(folder: string, options: ModelOptions = {}): Promise<Model> {
+    const configPath = join(folder, 'config.json');
+    const json = await readJson(configPath);
+    const generation = await readJson(join(folder, 'generation_config.json'), true);
+    const config = parseModelConfig(json, configPath, generation);
+    const tensors = await readModelTensors(folder);
+    const model = new Model(config, json!, generation, folder, options);
+    try {
+      await model.#call(() => model.#native.load('weight', model.#sources(tensors, folder)));
+    } catch (error) {
+      await model.dispose();
+      throw error;
+    }
+    return model;
+  }
+
+  /** A randomly initialised model: matrices normal(0, std), norms zero; a pure function of config and seed. */
+  static async create(
+    config: ModelConfig,
+    options: ModelOptions & { seed?: number; std?: number } = {},
+  ): Promise<Model> {
+    const model = new Model(config, configJson(config), undefined, undefined, options);
+    await model.#call(() => model.#native.initialize(options.seed ?? 0, options.std ?? 0.02));
+    return model;
+  }
+
+  /** Forward only: sums over the targets, and each target's log-probability (NaN where there is none). */
+  score(batch: Batch): Promise<BatchMetrics & { logprobs: Float32Array }> {
+    return this.#call(() => this.#native.score(batch));
+  }
+
+  /** Forward and backward: adds the gradient of the summed token losses. The model must be trainable. */
+  accumulate(batch: Batch): Promise<BatchMetrics> {
+    return this.#call(() => this.#native.accumulate(batch));
+  }
+
+  /** Norm, clip, AdamW (Loshchilov & Hutter 2019, as torch's fused kernel computes it). A non-finite norm leaves the weights alone: applied is false. */
+  update(update: Update): Promise<{ gradNorm: number; applied: boolean }> {
+    return this.#call(() => this.#native.update(update));
+  }
+
+  /**
+   * New ids for each prompt (token ids, `<bos>` included); the stop id that ended a prompt is its last. Greedy unless temperature
+   * is given. A result depends on its prompt and the seed alone, not on the batch. Rejects with an AbortError on signal.
+   */
+  async generate(prompts: readonly Int32Array[], request: GenerateRequest): Promise<Int32Array[]> {
+    const { signal } = request;
+    signal?.throwIfAborted();
+    if (prompts.length === 0) return [];
+    const starts = new Int32Array(prompts.length + 1);
+    prompts.forEach((p, i) => {
+      starts[i + 1] = starts[i]! + p.length;
+    });
+    const tokens = new Int32Array(starts[prompts.length]!);
+    prompts.forEach((p, i) => {
+      tokens.set(p, starts[i]);
+    });
+    const options: GenerateOptions = {
+      maxNewTokens: request.maxNewTokens,
+      stopIds: Int32Array.from(request.stopIds ?? this.config.eosTokenIds),
+      temperature: request.temperature ?? 0,
+      topK: request.topK ?? 0,
+      topP: request.topP ?? 1,
+      seed: request.seed ?? 0,
+      batchSize: request.batchSize ?? 16,
+    };
+    const cancel = () => this.#native.cancel();
+    // A callback that throws must not reach native code: the call is cancelled and rejects with that error.
+    let thrown: { error: unknown } | undefined;
+    const onProgress = (done: number) => {
+      try {
+        request.onProgress?.(done);
+      } catch (error) {
+        thrown ??= { error };
+        cancel();
+      }
+    };
+    try {
+      return await this.#call(() => {
+        const running = this.#native.generate(tokens, starts, options, onProgress);
+        signal?.addEventListener('abort', cancel, { once: true });
+        return running;
+      });
+    } catch (error) {
+      if (thrown) throw thrown.error;
+      if (signal?.aborted)
+        throw new DOMException('The generation was aborted', { name: 'AbortError', cause: signal.reason });
+      throw error;
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+    }
+  }
+
+  /**
+   * Writes a model folder that transformers loads unchanged: config.json, generation_config.json, model.safetensors (weights as
+   * `dtype`, default the model's own) and the tokenizer files of the folder it was loaded from.
+   */
+  async save(folder: string, options: { dtype?: DTypeName } = {}): Promise<void> {
+    const dtype = options.dtype ?? this.dtype;
+    await rethrowAsync(() => mkdir(folder, { recursive: true }));
+    await this.#savePart('weight', dtype, join(folder, 'model.safetensors'));
+    const { torch_dtype: _old, ...config } = this.#configJson;
+    const generation = this.#generationJson ?? {
+      bos_token_id: this.config.bosTokenId,
+      eos_token_id: this.config.eosTokenIds,
+      pad_token_id: this.config.padTokenId,
+    };
+    await rethrowAsync(async () => {
+      await writeFile(join(folder, 'config.json'), `${JSON.stringify({ ...config, dtype }, null, 2)}\n`);
+      await writeFile(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
+      if (this.#folder === undefined) return;
+      const present = new Set(await readdir(this.#folder));
+      for (const name of COMPANION_FILES)
+        if (present.has(name)) await copyFile(join(this.#folder, name), join(folder, name));
+    });
+  }
+
+  /** What exact resume needs: float32 master weights and AdamW's moments, as master, exp_avg and exp_avg_sq .safetensors. */
+  async saveState(folder: string): Promise<void> {
+    await rethrowAsync(() => mkdir(folder, { recursive: true }));
+    for (const [part, name] of STATE_FILES) await this.#savePart(part, 'float32', join(folder, name));
+  }
+
+  /** Restores what saveState wrote; the model must be trainable and of the same configuration. */
+  async loadState(folder: string): Promise<void> {
+    for (const [part, name] of STATE_FILES) {
+      const path = join(folder, name);
+      const sources = this.#sources(await readSafetensors(path), path);
+      await this.#call(() => this.#native.load(part, sources));
+    }
+  }
+
+  /** One parameter's numbers as float32: its (master) weight, a moment, or the accumulated gradient. */
+  read(part: Part, name: string): Promise<Float32Array> {
+    const index = this.parameters.findIndex((p) => p.name === name);
+    if (index < 0) throw new RangeError(`no parameter is called ${name}; the names are those of model.parameters`);
+    return this.#call(() => this.#native.read(part, index));
+  }
+
+  /** Bytes held: weights (with masters), training state, and the largest activations so far. */
+  memory(): { weights: number; state: number; activations: number } {
+    return rethrow(() => this.#native.memory());
+  }
+
+  /** Frees the memory after the running call, if any, has ended. Later calls reject with ERR_GEMMATUNE_CLOSED. */
+  async dispose(): Promise<void> {
+    await this.#running;
+    this.#native.dispose();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+
+  async #call<T>(body: () => Promise<T>): Promise<T> {
+    const running = rethrowAsync(body);
+    // What dispose waits for; a failure is the caller's to see, not dispose's.
+    this.#running = Promise.allSettled([this.#running, running]);
+    return running;
+  }
+
+  #savePart(part: Part, dtype: DTypeName, path: string): Promise<void> {
+    return this.#call(() => this.#native.save(part, dtype, path, safetensorsHeader(this.parameters, dtype)));
+  }
+
+  /** Pairs every parameter with its place in a file; `where` names the folder or file in errors. */
+  #sources(tensors: Map<string, TensorEntry>, where: string): TensorSource[] {
+    const byName = new Map(
+      [...tensors].filter(([name]) => !IGNORED_TENSORS.test(name)).map(([name, t]) => [plainName(name), t]),
+    );
+    const sources = this.parameters.map((p, index) => {
+      const t = byName.get(p.name);
+      if (!t) throw new EngineError('ERR_GEMMATUNE_FILE', `${where}: tensor ${p.name} is missing`);
+      if (t.shape.join() !== p.shape.join())
+        throw new EngineError(
+          'ERR_GEMMATUNE_SHAPE',
+          `${t.path}: ${p.name} has shape [${t.shape.join(', ')}], config.json expects [${p.shape.join(', ')}]`,
+        );
+      byName.delete(p.name);
+      return { index, path: t.path, offset: t.offset, dtype: t.dtype };
+    });
+    const [extra] = byName.keys();
+    if (extra !== undefined)
+      throw new EngineError(
+        'ERR_GEMMATUNE_FILE',
+        `${where}: tensor ${extra} is not part of the model that config.json describes`,
+      );
+    return sources;
+  }
+}
+
+const STATE_FILES = [
+  ['weight', 'master.safetensors'],
+  ['exp_avg', 'exp_avg.safetensors'],
+  ['exp_avg_sq', 'exp_avg_sq.safetensors'],
+] as const satisfies readonly (readonly [Part, string])[];
+
+async function readJson(path: string, optional = false): Promise<Record<string, unknown> | undefined> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (optional && code === 'ENOENT') return undefined;
+    const what =
+      code === 'ENOENT'
+        ? `there is no ${basename(path)}; expected a Hugging Face model folder`
+        : `cannot read: ${code}`;
+    throw new EngineError('ERR_GEMMATUNE_FILE', `${path}: ${what}`, { cause });
+  }
+  try {
+    return JSON.parse(text) as Record<string, unknown>;
+  } catch (cause) {
+    throw new EngineError('ERR_GEMMATUNE_FILE', `${path}: not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+/** Native errors carry a code; they become EngineError, with the native one as cause. */
+function engineError(error: unknown): unknown {
+  if (error instanceof EngineError || !(error instanceof Error)) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code?.startsWith('ERR_GEMMATUNE_') && code !== 'ERR_GEMMATUNE_NATIVE')
+    return new EngineError(code as ErrorCode, error.message, { cause: error });
+  if (code !== undefined && /^E[A-Z]+$/.test(code))
+    return new EngineError('ERR_GEMMATUNE_FILE', error.message, { cause: error });
+  return error;
+}
+
+function rethrow<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw engineError(error);
+  }
+}
+
+async function rethrowAsync<T>(body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    throw engineError(error);
+  }
+}
