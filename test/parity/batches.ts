@@ -1,0 +1,24 @@
+import type { Batch } from '@gemmatune/engine';
+import type { Sequence } from '../golden/load.js';
+
+/** Packs golden sequences as the engine takes them: targets are labels shifted by one within each sequence. */
+export function pack(sequences: readonly Sequence[]): Batch {
+  const starts = [0];
+  for (const s of sequences) starts.push(starts.at(-1)! + s.ids.length);
+  return {
+    tokens: Int32Array.from(sequences.flatMap((s) => s.ids)),
+    targets: Int32Array.from(sequences.flatMap((s) => [...s.labels.slice(1), -100])),
+    starts: Int32Array.from(starts),
+  };
+}
+
+/** L2 norm of a - b over the L2 norm of `scale` (default b). */
+export function relativeL2(a: ArrayLike<number>, b: ArrayLike<number>, scale: ArrayLike<number> = b): number {
+  let difference = 0;
+  let norm = 0;
+  for (let i = 0; i < b.length; i++) {
+    difference += (a[i]! - b[i]!) ** 2;
+    norm += scale[i]! ** 2;
+  }
+  return Math.sqrt(difference / norm);
+}
