@@ -1,0 +1,77 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { exactJson, floatRepr, parseExactJson, plainJson, printExactJson } from './exact-json.js';
+
+const UNIT = fileURLToPath(new URL('../../../../shared/data/hermes_style/unit_cases.json', import.meta.url));
+describe.skipIf(!existsSync(UNIT))('shared data hermes_style/unit_cases.json', () => {
+  const cases: { in_json: string; out_text: string }[] = existsSync(UNIT)
+    ? JSON.parse(readFileSync(UNIT, 'utf8')).json_round_trip
+    : [];
+  it.each(cases)('json.dumps(json.loads($in_json))', ({ in_json, out_text }) => {
+    expect(printExactJson(parseExactJson(in_json))).toBe(out_text);
+  });
+});
+
+describe('floatRepr', () => {
+  it.each([
+    [1, '1.0'],
+    [-0, '-0.0'],
+    [1e-4, '0.0001'],
+    [9.999e-5, '9.999e-05'],
+    [1e-7, '1e-07'],
+    [1e15, '1000000000000000.0'],
+    [1e16, '1e+16'],
+    [1.5e300, '1.5e+300'],
+    [5e-324, '5e-324'],
+    [-2.5, '-2.5'],
+    [Number.NaN, 'NaN'],
+    [Number.NEGATIVE_INFINITY, '-Infinity'],
+  ])('repr(%d) is %s', (x, text) => expect(floatRepr(x)).toBe(text));
+});
+
+describe('parseExactJson', () => {
+  it('keeps key order, and of repeated keys the first place with the last value', () => {
+    expect(printExactJson(parseExactJson('{"20":1,"b":2,"13":3,"b":4,"__proto__":5}'))).toBe(
+      '{"20": 1, "b": 4, "13": 3, "__proto__": 5}',
+    );
+  });
+
+  it('prints compact as separators=(",", ":")', () => {
+    expect(printExactJson(parseExactJson('{"a": [1, 2.50]}'), { compact: true })).toBe('{"a":[1,2.5]}');
+  });
+
+  it.each([
+    ['', 'not JSON: the end where a value was expected (character 1)'],
+    ['\ufeff[]', 'not JSON: "\ufeff" where a value was expected (character 1)'],
+    ['\u00a0[]', 'where a value was expected (character 1)'],
+    ["{'a': 1}", `"'" where a key in double quotes was expected (character 2)`],
+    ['[1,]', '"]" where a value was expected (character 4)'],
+    ['[1 2]', '"2" where "," or "]" was expected (character 4)'],
+    ['{"a" 1}', '"1" where ":" was expected (character 6)'],
+    ['[01]', '"1" where "," or "]" was expected (character 3)'],
+    ['[.5]', '"." where a value was expected (character 2)'],
+    ['[1.]', '"." where "," or "]" was expected (character 3)'],
+    ['[+1]', '"+" where a value was expected (character 2)'],
+    ['[-]', '"-" where a value was expected (character 2)'],
+    ['["\n"]', '"\\n" inside a string (character 3)'],
+    ['["a', 'the end inside a string (character 4)'],
+    ['["\\x"]', 'the unknown escape \\x'],
+    ['["\\u12g4"]', 'a \\u escape without four hexadecimal digits'],
+    ['nul', '"n" where a value was expected'],
+    ['1 // c', '"/" after the end of the document (character 3)'],
+    ['['.repeat(100_000), 'nesting deeper than 900 levels'],
+  ])('refuses %j', (text, message) => expect(() => parseExactJson(text)).toThrow(message));
+
+  it('agrees with JSON.parse on ordinary JSON', () => {
+    const value = {
+      a: [1, 2.5, -3e-7, 1e21, true, false, null, ''],
+      b: { c: '\u0000"\\/\ud83d\ude00\u2028' },
+      d: [],
+      e: {},
+    };
+    expect(plainJson(parseExactJson(JSON.stringify(value)))).toEqual(value);
+    expect(plainJson(exactJson(value))).toEqual(value);
+    expect(JSON.parse(printExactJson(exactJson(value)))).toEqual(value);
+  });
+});

@@ -1,0 +1,242 @@
+import { InputError } from './errors.js';
+import type { Json } from './index.js';
+
+/**
+ * JSON exactly as Python's `json` module reads and writes it. JavaScript's own parser forgets what the reference results depend
+ * on: whether a number was written 5 or 5.0, integers past 2^53, NaN and Infinity, and the order of keys such as "20" and "13".
+ */
+export type ExactJson = null | boolean | string | JsonNumber | ExactJson[] | ExactObject;
+
+/** Keys in source order; of a repeated key the last value at the first position, as in a Python dict. */
+export type ExactObject = Map<string, ExactJson>;
+
+/** A number as it was written: `text` is a JSON number, NaN, Infinity or -Infinity. */
+export class JsonNumber {
+  constructor(readonly text: string) {}
+
+  /** True where Python reads an int: no fraction, no exponent. */
+  get isInteger(): boolean {
+    return /^-?\d+$/.test(this.text);
+  }
+
+  get value(): number {
+    return Number(this.text);
+  }
+
+  /** Python's `repr`: integers of any size as they are, floats with their shortest digits (1000.0, 1e-05, 1e+16, -0.0). */
+  toString(): string {
+    if (this.isInteger) return this.text === '-0' ? '0' : this.text;
+    return floatRepr(this.value);
+  }
+}
+
+/** Python's `repr(float)`: positional for 1e-4 <= |x| < 1e16, else an exponent of at least two digits. */
+export function floatRepr(x: number): string {
+  if (Number.isNaN(x)) return 'NaN';
+  if (!Number.isFinite(x)) return x > 0 ? 'Infinity' : '-Infinity';
+  if (x === 0) return Object.is(x, -0) ? '-0.0' : '0.0';
+  // toExponential() without an argument gives the shortest digits that read back as x: the same digits Python prints.
+  const [mantissa, exponentText] = x.toExponential().split('e') as [string, string];
+  const exponent = Number(exponentText);
+  if (exponent < -4 || exponent >= 16) {
+    const digits = String(Math.abs(exponent)).padStart(2, '0');
+    return `${mantissa}e${exponent < 0 ? '-' : '+'}${digits}`;
+  }
+  return Number.isInteger(x) ? `${x}.0` : String(x);
+}
+
+/** Nesting beyond this is refused, as Python's parser refuses it, before the stack overflows. */
+const MAX_DEPTH = 900;
+
+/**
+ * Parses one JSON document as Python's `json.loads` does.
+ * @param text the document; surrounding blanks (space, tab, CR, LF) are allowed, a byte-order mark is not
+ * @throws SyntaxError with the offset and what was found there
+ */
+export function parseExactJson(text: string): ExactJson {
+  const parser = new Parser(text);
+  const value = parser.value(0);
+  parser.end();
+  return value;
+}
+
+const WHITESPACE = /[ \t\n\r]*/y;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+// Up to the closing quote, a backslash, or a control character, which JSON forbids inside strings.
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const PLAIN = /[^"\\\u0000-\u001f]*/y;
+const LITERALS: [string, ExactJson][] = [
+  ['true', true],
+  ['false', false],
+  ['null', null],
+  ['NaN', new JsonNumber('NaN')],
+  ['Infinity', new JsonNumber('Infinity')],
+  ['-Infinity', new JsonNumber('-Infinity')],
+];
+const ESCAPES: Record<string, string> = { '"': '"', '\\': '\\', '/': '/', b: '\b', f: '\f', n: '\n', r: '\r', t: '\t' };
+
+class Parser {
+  private at = 0;
+  constructor(private readonly text: string) {}
+
+  value(depth: number): ExactJson {
+    if (depth > MAX_DEPTH) throw this.error(`nesting deeper than ${MAX_DEPTH} levels`);
+    this.blank();
+    const c = this.text[this.at];
+    if (c === '{') return this.object(depth);
+    if (c === '[') return this.array(depth);
+    if (c === '"') return this.string();
+    const number = this.match(NUMBER);
+    if (number !== '') return new JsonNumber(number);
+    for (const [word, value] of LITERALS) {
+      if (this.text.startsWith(word, this.at)) {
+        this.at += word.length;
+        return value;
+      }
+    }
+    throw this.error(`${this.found()} where a value was expected`);
+  }
+
+  end(): void {
+    this.blank();
+    if (this.at < this.text.length) throw this.error(`${this.found()} after the end of the document`);
+  }
+
+  private object(depth: number): ExactObject {
+    const object: ExactObject = new Map();
+    this.at++;
+    this.blank();
+    if (this.take('}')) return object;
+    for (;;) {
+      this.blank();
+      if (this.text[this.at] !== '"') throw this.error(`${this.found()} where a key in double quotes was expected`);
+      const key = this.string();
+      this.blank();
+      if (!this.take(':')) throw this.error(`${this.found()} where ":" was expected`);
+      object.set(key, this.value(depth + 1));
+      this.blank();
+      if (this.take('}')) return object;
+      if (!this.take(',')) throw this.error(`${this.found()} where "," or "}" was expected`);
+    }
+  }
+
+  private array(depth: number): ExactJson[] {
+    const array: ExactJson[] = [];
+    this.at++;
+    this.blank();
+    if (this.take(']')) return array;
+    for (;;) {
+      array.push(this.value(depth + 1));
+      this.blank();
+      if (this.take(']')) return array;
+      if (!this.take(',')) throw this.error(`${this.found()} where "," or "]" was expected`);
+    }
+  }
+
+  private string(): string {
+    this.at++;
+    let text = this.match(PLAIN);
+    while (!this.take('"')) {
+      if (!this.take('\\')) throw this.error(`${this.found()} inside a string`);
+      text += this.escape() + this.match(PLAIN);
+    }
+    return text;
+  }
+
+  private escape(): string {
+    const c = this.text[this.at++] ?? '';
+    if (c === 'u') {
+      const hex = this.text.slice(this.at, this.at + 4);
+      if (!/^[0-9a-fA-F]{4}$/.test(hex)) throw this.error('a \\u escape without four hexadecimal digits');
+      this.at += 4;
+      return String.fromCharCode(Number.parseInt(hex, 16));
+    }
+    const escaped = ESCAPES[c];
+    if (escaped === undefined) throw this.error(`the unknown escape \\${c}`);
+    return escaped;
+  }
+
+  private blank(): void {
+    this.match(WHITESPACE);
+  }
+
+  private match(pattern: RegExp): string {
+    pattern.lastIndex = this.at;
+    const found = pattern.exec(this.text)?.[0] ?? '';
+    this.at += found.length;
+    return found;
+  }
+
+  private take(c: string): boolean {
+    if (this.text[this.at] !== c) return false;
+    this.at++;
+    return true;
+  }
+
+  private found(): string {
+    return this.at < this.text.length ? JSON.stringify(this.text[this.at]) : 'the end';
+  }
+
+  private error(what: string): SyntaxError {
+    return new SyntaxError(`not JSON: ${what} (character ${this.at + 1})`);
+  }
+}
+
+/**
+ * Prints as Python's `json.dumps(value, ensure_ascii=False)`: ", " and ": " between items, or "," and ":" where `compact`
+ * (`separators=(',', ':')`). Only quotes, backslashes and control characters below 0x20 are escaped.
+ */
+export function printExactJson(value: ExactJson, { compact = false } = {}): string {
+  const comma = compact ? ',' : ', ';
+  const colon = compact ? ':' : ': ';
+  const print = (value: ExactJson): string => {
+    if (value === null || typeof value === 'boolean') return String(value);
+    if (typeof value === 'string') return quote(value);
+    if (value instanceof JsonNumber) return value.toString();
+    if (Array.isArray(value)) return `[${value.map(print).join(comma)}]`;
+    return `{${Array.from(value, ([key, item]) => quote(key) + colon + print(item)).join(comma)}}`;
+  };
+  return print(value);
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
+const TO_ESCAPE = /["\\\u0000-\u001f]/g;
+const NAMED: Record<string, string> = {
+  '"': '\\"',
+  '\\': '\\\\',
+  '\b': '\\b',
+  '\f': '\\f',
+  '\n': '\\n',
+  '\r': '\\r',
+  '\t': '\\t',
+};
+
+function quote(text: string): string {
+  const escaped = text.replace(TO_ESCAPE, (c) => NAMED[c] ?? `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
+  return `"${escaped}"`;
+}
+
+/** The value as ordinary JavaScript: numbers become doubles, maps become objects (index-like keys move to the front). */
+export function plainJson(value: ExactJson): Json {
+  if (value instanceof JsonNumber) return value.value;
+  if (Array.isArray(value)) return value.map(plainJson);
+  if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, item]) => [key, plainJson(item)]));
+  return value;
+}
+
+/** The exact form of an ordinary value: integral doubles print as integers. @throws InputError on what JSON cannot hold */
+export function exactJson(value: unknown): ExactJson {
+  if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
+  if (typeof value === 'number' || typeof value === 'bigint') return new JsonNumber(String(value));
+  if (value instanceof JsonNumber) return value;
+  if (Array.isArray(value)) return value.map(exactJson);
+  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [String(key), exactJson(item)]));
+  if (typeof value === 'object') {
+    return new Map(
+      Object.entries(value)
+        .filter(([, item]) => item !== undefined)
+        .map(([key, item]) => [key, exactJson(item)]),
+    );
+  }
+  throw new InputError(`JSON cannot hold a ${typeof value}.`);
+}
