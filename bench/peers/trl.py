@@ -1,0 +1,205 @@
+#!/usr/bin/env python3
+"""Measures TRL's SFTTrainer on the CPU at the full 270M shape and prints one JSON line.
+
+  python bench/peers/trl.py --rows rows.jsonl [--model folder] --dtype amp --batch 2 --accumulation 8 --steps 3
+
+Rows are {"input_ids": [...], "labels": [...]} per line; TRL shuffles them by the seed. Nothing is written but the line on
+standard output. Versions: test/golden/requirements.txt. Linux only (memory is read from /proc).
+
+Adam's moments exist from the first optimizer step on: the memory peak of a run with fewer than two steps is too low. On a
+shared machine `cpuSeconds` (of all threads) tells more than `seconds`.
+"""
+import argparse
+import json
+import os
+import resource
+import signal
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+# This file is called trl.py: without this, `import trl` would find it instead of the package.
+sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+sys.dont_write_bytecode = True
+scratch = tempfile.TemporaryDirectory()
+os.environ |= {"HF_HOME": scratch.name, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
+    parser.add_argument("--model", type=Path, help="model folder; without it, random weights of the shape below")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--accumulation", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3, help="optimizer steps, the warm-up steps included")
+    parser.add_argument("--warmup", type=int, default=1, help="first steps left out of the medians")
+    parser.add_argument("--dtype", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
+    parser.add_argument("--loss-type", choices=("chunked_nll", "nll"), default="chunked_nll")
+    parser.add_argument("--gradient-checkpointing", choices=("on", "off"), default="on")
+    parser.add_argument("--attn", choices=("sdpa", "eager"), default="sdpa")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--learning-rate", type=float, default=5e-5)
+    parser.add_argument("--schedule", default="constant", help="lr_scheduler_type")
+    parser.add_argument("--max-length", type=int, help="cut rows to so many tokens")
+    parser.add_argument("--seed", type=int, default=42)
+    parser.add_argument("--max-seconds", type=int, default=540, help="stop training after so long and report the finished steps")
+    shape = parser.add_argument_group("shape of a random model")
+    for name, default in (("vocab-size", 262144), ("hidden-size", 640), ("intermediate-size", 2048), ("num-hidden-layers", 18),
+                          ("num-attention-heads", 4), ("num-key-value-heads", 1), ("head-dim", 256), ("sliding-window", 512)):
+        shape.add_argument(f"--{name}", type=int, default=default)
+    arguments = parser.parse_args()
+    if min(arguments.batch, arguments.accumulation, arguments.steps, arguments.max_seconds) < 1:
+        parser.error("--batch, --accumulation, --steps and --max-seconds must be at least 1")
+    return arguments
+
+
+def read_rows(path):
+    rows = []
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        row = json.loads(line)
+        if len(row["input_ids"]) != len(row["labels"]):
+            sys.exit(f"{path}:{number}: {len(row['input_ids'])} input_ids but {len(row['labels'])} labels; expected as many.")
+        rows.append({"input_ids": row["input_ids"], "labels": row["labels"]})
+    if not rows:
+        sys.exit(f"{path} holds no rows.")
+    return rows
+
+
+def resident_bytes():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
+
+
+class MemorySampler(threading.Thread):
+    """Largest resident set seen, looked at every 10 ms."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.peak = resident_bytes()
+        self.done = threading.Event()
+
+    def run(self):
+        while not self.done.wait(0.01):
+            self.peak = max(self.peak, resident_bytes())
+
+
+def load_model(arguments):
+    import torch
+    from transformers import AutoModelForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
+
+    dtype = torch.bfloat16 if arguments.dtype == "bf16" else torch.float32
+    if arguments.model:
+        return AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attn)
+    shape = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
+             "num_key_value_heads", "head_dim", "sliding_window")
+    config = Gemma3TextConfig(
+        **{name: getattr(arguments, name) for name in shape}, query_pre_attn_scalar=arguments.head_dim,
+        max_position_embeddings=32768, attn_implementation=arguments.attn,
+    )
+    torch.manual_seed(0)
+    return Gemma3ForCausalLM(config).to(dtype)
+
+
+def make_tokenizer():
+    """SFTTrainer wants one for the pad id; the rows are ids already."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    vocabulary = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>")
+
+
+def make_trainer(arguments, model):
+    from datasets import Dataset
+    from transformers import PrinterCallback, TrainerCallback
+    from trl import SFTConfig, SFTTrainer
+
+    class Clock(TrainerCallback):
+        """From the start of an update to the end of its optimizer step; logging lies outside. CPU time is of all threads."""
+
+        def __init__(self):
+            self.steps = []
+
+        def on_step_begin(self, args, state, control, **kwargs):
+            self.current = {"tokens": 0, "paddedTokens": 0, "supervised": 0}
+            self.start, self.start_cpu = time.perf_counter(), time.process_time()
+
+        def on_step_end(self, args, state, control, **kwargs):
+            seconds, cpu_seconds = time.perf_counter() - self.start, time.process_time() - self.start_cpu
+            self.steps.append({"seconds": seconds, "cpuSeconds": cpu_seconds, **self.current})
+
+    class CountingTrainer(SFTTrainer):
+        def training_step(self, model, inputs, *args, **kwargs):
+            clock.current["tokens"] += int(inputs["attention_mask"].sum())
+            clock.current["paddedTokens"] += inputs["input_ids"].numel()
+            clock.current["supervised"] += int((inputs["labels"][:, 1:] != -100).sum())
+            return super().training_step(model, inputs, *args, **kwargs)
+
+    clock = Clock()
+    config = SFTConfig(
+        output_dir=scratch.name, use_cpu=True, bf16=arguments.dtype != "fp32", loss_type=arguments.loss_type,
+        gradient_checkpointing=arguments.gradient_checkpointing == "on", per_device_train_batch_size=arguments.batch,
+        gradient_accumulation_steps=arguments.accumulation, max_steps=arguments.steps, learning_rate=arguments.learning_rate,
+        lr_scheduler_type=arguments.schedule, max_length=arguments.max_length, seed=arguments.seed, logging_steps=1,
+        save_strategy="no", report_to="none", disable_tqdm=True,
+    )
+    trainer = CountingTrainer(
+        model=model, args=config, processing_class=make_tokenizer(), train_dataset=Dataset.from_list(read_rows(arguments.rows)),
+        callbacks=[clock],
+    )
+    trainer.remove_callback(PrinterCallback)  # it prints to standard output
+    return trainer, clock
+
+
+def on_alarm(signum, frame):
+    raise TimeoutError
+
+
+def main():
+    arguments = parse_arguments()
+    import torch
+    import trl  # imported now, so that its code counts as held before the model was loaded
+    from trl import SFTTrainer
+
+    torch.set_num_threads(arguments.threads)
+    before = resident_bytes()
+    sampler = MemorySampler()
+    sampler.start()
+    trainer, clock = make_trainer(arguments, load_model(arguments))
+    signal.signal(signal.SIGALRM, on_alarm)
+    signal.alarm(arguments.max_seconds)
+    timed_out = False
+    try:
+        trainer.train()
+    except TimeoutError:
+        timed_out = True
+    signal.alarm(0)
+    sampler.done.set()
+    sampler.join()
+
+    timed = clock.steps[arguments.warmup :] or clock.steps
+    median = lambda value: statistics.median(map(value, timed)) if timed else None
+    print(json.dumps({
+        "peer": "trl",
+        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
+        "timedOut": timed_out,
+        "steps": clock.steps,
+        "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
+        "medianStepSeconds": median(lambda step: step["seconds"]),
+        "tokensPerSecond": median(lambda step: step["tokens"] / step["seconds"]),
+        "supervisedTokensPerSecond": median(lambda step: step["supervised"] / step["seconds"]),
+        "peakResidentBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peakMinusBaselineBytes": sampler.peak - before,
+        "baselineBytes": before,
+        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")},
+    }))
+
+
+if __name__ == "__main__":
+    main()
