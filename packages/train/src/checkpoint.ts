@@ -1,0 +1,221 @@
+import { constants } from 'node:fs';
+import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import type { Model } from '@gemmatune/engine';
+import { TrainError } from './errors.js';
+
+/** What of a model a checkpoint needs. */
+export type SavableModel = Pick<Model, 'save' | 'saveState'>;
+
+export const RESUME_FILE = 'resume.json';
+export const TRAINER_STATE_FILE = 'trainer_state.json';
+
+export interface Checkpoint {
+  step: number;
+  folder: string;
+}
+
+export function checkpointFolder(outputDir: string, step: number): string {
+  return join(outputDir, `checkpoint-${step}`);
+}
+
+/** Folders under these names are unfinished work: being written, or being removed. */
+const UNFINISHED = /^\.checkpoint-\d+\.(writing|removing)$/;
+const unfinishedFolder = (outputDir: string, step: number, what: 'writing' | 'removing') =>
+  join(outputDir, `.checkpoint-${step}.${what}`);
+
+/**
+ * Makes `outputDir` ready to be written to and clears away what a killed process left half done.
+ * @throws TrainError ERR_GEMMATUNE_FILE where it cannot be made or written to, before any training is lost by that.
+ */
+export async function prepareOutput(outputDir: string): Promise<void> {
+  try {
+    await mkdir(outputDir, { recursive: true });
+    await access(outputDir, constants.W_OK);
+    for (const name of await readdir(outputDir)) {
+      if (UNFINISHED.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
+    }
+  } catch (cause) {
+    throw new TrainError(
+      'ERR_GEMMATUNE_FILE',
+      `The output folder ${outputDir} cannot be written to: ${reason(cause)}.`,
+      { cause },
+    );
+  }
+}
+
+/** Names in `outputDir` that a fresh run would write over: a model, or checkpoints. */
+export async function occupants(outputDir: string): Promise<string[]> {
+  const names = await readdir(outputDir);
+  return names.filter((name) => /^checkpoint-\d+$/.test(name) || name.endsWith('.safetensors')).sort();
+}
+
+/** All folders checkpoint-<step>, oldest first, complete or not. */
+export async function listCheckpoints(outputDir: string): Promise<Checkpoint[]> {
+  const names = await readdir(outputDir);
+  return names
+    .flatMap((name) => /^checkpoint-(\d+)$/.exec(name)?.[1] ?? [])
+    .map((step) => ({ step: Number(step), folder: join(outputDir, `checkpoint-${step}`) }))
+    .sort((a, b) => a.step - b.step);
+}
+
+/**
+ * Writes checkpoint-<step>: the model as a Hugging Face folder, the exact state, trainer_state.json, `companions` (tokenizer files)
+ * and, last, resume.json with the size of every other file. All of it goes to a hidden folder, is flushed to the disk, and then
+ * renamed: a checkpoint is there completely or not at all.
+ * @throws TrainError ERR_GEMMATUNE_FILE; earlier checkpoints are untouched then.
+ */
+export async function saveCheckpoint(
+  model: SavableModel,
+  outputDir: string,
+  step: number,
+  content: { trainerState: string; resume: Record<string, unknown>; companions: readonly string[] },
+): Promise<string> {
+  const folder = checkpointFolder(outputDir, step);
+  const writing = unfinishedFolder(outputDir, step, 'writing');
+  try {
+    await rm(writing, { recursive: true, force: true });
+    await mkdir(writing);
+    await model.save(writing);
+    await model.saveState(writing);
+    await writeFile(join(writing, TRAINER_STATE_FILE), content.trainerState);
+    await copyCompanions(content.companions, writing);
+    const files = await fileSizes(writing);
+    await writeFile(join(writing, RESUME_FILE), `${JSON.stringify({ ...content.resume, files }, null, 2)}\n`);
+    for (const name of await readdir(writing)) await flush(join(writing, name));
+    await removeCheckpoint({ step, folder });
+    await rename(writing, folder);
+    await flush(outputDir);
+    return folder;
+  } catch (cause) {
+    await rm(writing, { recursive: true, force: true }).catch(() => {});
+    throw new TrainError(
+      'ERR_GEMMATUNE_FILE',
+      `Checkpoint ${step} could not be written to ${folder}: ${reason(cause)}; ${await whatIsLeft(outputDir)}.`,
+      { cause },
+    );
+  }
+}
+
+/** Writes the trained model into `outputDir` itself. Each file replaces an old one only when it is complete. */
+export async function saveFinal(
+  model: SavableModel,
+  outputDir: string,
+  trainerState: string,
+  companions: readonly string[],
+): Promise<void> {
+  try {
+    await model.save(outputDir);
+    await copyCompanions(companions, outputDir);
+    const writing = join(outputDir, `.${TRAINER_STATE_FILE}.writing`);
+    await writeFile(writing, trainerState);
+    await rename(writing, join(outputDir, TRAINER_STATE_FILE));
+  } catch (cause) {
+    throw new TrainError(
+      'ERR_GEMMATUNE_FILE',
+      `The trained model could not be written to ${outputDir}: ${reason(cause)}; ${await whatIsLeft(outputDir)}.`,
+      { cause },
+    );
+  }
+}
+
+/** Removes the oldest checkpoints beyond `limit`; the newest and the best always stay (transformers' rotate_checkpoints). */
+export async function rotateCheckpoints(
+  outputDir: string,
+  limit: number | null,
+  bestStep: number | null,
+): Promise<void> {
+  if (limit === null) return;
+  const checkpoints = await listCheckpoints(outputDir);
+  const newest = checkpoints.at(-1)?.step;
+  const removable = checkpoints.filter(({ step }) => step !== newest && step !== bestStep);
+  const keep = Math.max(limit, checkpoints.length - removable.length);
+  for (const checkpoint of removable.slice(0, Math.max(0, checkpoints.length - keep)))
+    await removeCheckpoint(checkpoint);
+}
+
+/** Renames first: a process killed while deleting leaves no half checkpoint under the real name. */
+export async function removeCheckpoint({ step, folder }: Checkpoint): Promise<void> {
+  const removing = unfinishedFolder(join(folder, '..'), step, 'removing');
+  try {
+    await rename(folder, removing);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw error;
+  }
+  await rm(removing, { recursive: true, force: true });
+}
+
+/**
+ * The parsed resume.json and trainer_state.json of a checkpoint.
+ * @throws TrainError ERR_GEMMATUNE_RESUME naming what is missing, truncated or unreadable.
+ */
+export async function readCheckpoint(
+  folder: string,
+): Promise<{ resume: Record<string, unknown>; trainerState: Record<string, unknown> }> {
+  const resume = await readJson(join(folder, RESUME_FILE));
+  const trainerState = await readJson(join(folder, TRAINER_STATE_FILE));
+  for (const [name, expected] of Object.entries((resume.files ?? {}) as Record<string, number>)) {
+    const found = await stat(join(folder, name)).then(
+      ({ size }) => size,
+      () => undefined,
+    );
+    if (found === expected) continue;
+    const state = found === undefined ? 'is missing' : `has ${found} bytes instead of ${expected}`;
+    throw new TrainError('ERR_GEMMATUNE_RESUME', `Checkpoint ${folder} is not complete: ${name} ${state}.`);
+  }
+  return { resume, trainerState };
+}
+
+async function readJson(path: string): Promise<Record<string, unknown>> {
+  try {
+    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
+    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
+    throw new Error('it is not a JSON object');
+  } catch (cause) {
+    throw new TrainError('ERR_GEMMATUNE_RESUME', `${path} cannot be resumed from: ${reason(cause)}.`, { cause });
+  }
+}
+
+async function copyCompanions(companions: readonly string[], folder: string): Promise<void> {
+  for (const path of companions) {
+    const target = join(folder, basename(path));
+    if (path !== target) await copyFile(path, target);
+  }
+}
+
+async function fileSizes(folder: string): Promise<Record<string, number>> {
+  const sizes: Record<string, number> = {};
+  for (const name of (await readdir(folder)).sort()) sizes[name] = (await stat(join(folder, name))).size;
+  return sizes;
+}
+
+async function flush(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function whatIsLeft(outputDir: string): Promise<string> {
+  const newest = await listCheckpoints(outputDir).then(
+    (checkpoints) => checkpoints.at(-1),
+    () => undefined,
+  );
+  if (newest === undefined) return 'there is no earlier checkpoint to continue from';
+  return `earlier checkpoints are untouched, so put that right and continue from ${newest.folder} with resume`;
+}
+
+/** The cause in a few words, without the path that the sentence names already. */
+function reason(error: unknown): string {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === 'ENOSPC') return 'no space is left on the disk';
+  if (code === 'EDQUOT') return 'the disk quota is used up';
+  if (code === 'EROFS') return 'the file system is read-only';
+  if (code === 'EACCES' || code === 'EPERM') return 'permission is denied';
+  if (code === 'ENOTDIR' || code === 'EEXIST') return 'a file is in the way where a folder is expected';
+  if (code === 'ENOENT') return 'there is no such file';
+  return message.replace(/\.$/, '');
+}

@@ -1,0 +1,240 @@
+import { TrainError } from './errors.js';
+import { nearestName } from './nearest.js';
+import { choice, flag, integer, interval, number, type Option, optional, refused, shown, text } from './option.js';
+import { LR_SCHEDULER_TYPES } from './schedule.js';
+
+/**
+ * Every option of fine-tuning, in one table: the TypeScript type, the checks, the defaults and the help texts follow from it.
+ * Names are TRL's in camelCase, defaults are those of TRL 1.13's SFTConfig.
+ */
+export const TRAIN_OPTIONS = {
+  maxSteps: integer(-1, 'Number of updates; -1 = as many as numTrainEpochs gives.', { min: -1 }),
+  numTrainEpochs: number(3, 'Passes over the rows; may be a fraction.', { above: 0 }),
+  perDeviceTrainBatchSize: integer(8, 'Rows of one micro-batch.', { min: 1 }),
+  perDeviceEvalBatchSize: integer(8, 'Rows of one evaluation batch.', { min: 1 }),
+  gradientAccumulationSteps: integer(1, 'Micro-batches of one update.', { min: 1 }),
+
+  learningRate: number(2e-5, 'Highest learning rate.', { min: 0 }),
+  lrSchedulerType: choice(LR_SCHEDULER_TYPES, 'linear', 'How the learning rate moves after warm-up.'),
+  warmupRatio: number(0, 'Share of all updates that warm up.', { min: 0, max: 1 }),
+  warmupSteps: number(0, 'Updates that warm up; below 1 a share. Wins over warmupRatio.', { min: 0 }),
+  weightDecay: number(0, 'AdamW weight decay of all matrices, the tied embedding included; never of norms.', {
+    min: 0,
+  }),
+  maxGradNorm: number(1, 'Gradients are scaled down to this norm; 0 = never.', { min: 0 }),
+  adamBeta1: number(0.9, 'Decay of the first moment.', { min: 0, below: 1 }),
+  adamBeta2: number(0.999, 'Decay of the second moment.', { min: 0, below: 1 }),
+  adamEpsilon: number(1e-8, 'Added to the root of the second moment.', { min: 0 }),
+
+  loggingSteps: interval(10, 'A log row every so many updates.'),
+  loggingFirstStep: flag(false, 'Also log the first update.'),
+  evalStrategy: optional(
+    choice(['no', 'steps', 'epoch'], 'no', "When to evaluate. Unset: 'steps' where evalSteps is set."),
+  ),
+  evalSteps: interval(null, 'Evaluate every so many updates. Unset: as loggingSteps.'),
+  saveStrategy: choice(['no', 'steps', 'epoch', 'best'], 'steps', 'When to write a checkpoint.'),
+  saveSteps: interval(500, 'A checkpoint every so many updates (and at the end).'),
+  saveTotalLimit: optional(integer(1, 'Keep only the newest checkpoints, and always the best.', { min: 1 })),
+  loadBestModelAtEnd: flag(false, 'End with the weights of the best evaluation instead of the last.'),
+  metricForBestModel: text(null, "Evaluation metric that decides what is best. Unset: 'loss' with loadBestModelAtEnd."),
+  greaterIsBetter: optional(flag(false, "Unset: true unless the metric's name ends in 'loss'.")),
+
+  seed: integer(42, 'Decides the order of rows.', { min: 0, max: 0xffffffff }),
+  dataSeed: optional(integer(42, 'Decides the order of rows instead of seed.', { min: 0, max: 0xffffffff })),
+  nonFinitePatience: integer(3, 'Give up after so many updates in a row without a finite gradient.', { min: 1 }),
+
+  outputDir: text(null, 'Folder for checkpoints and the trained model. Unset: nothing is written.', 'a folder'),
+  overwrite: flag(false, 'Allow an output folder that already holds a model; its checkpoints are removed.'),
+  resume: {
+    default: false,
+    help: 'Continue from the newest checkpoint in outputDir (true) or from a given one (its folder).',
+    expected: 'true, false or the folder of a checkpoint',
+    accepts: (value: unknown): value is boolean | string =>
+      typeof value === 'boolean' || (typeof value === 'string' && value !== ''),
+  } satisfies Option<boolean | string>,
+  compat: optional(choice(['trl'], 'trl', "'trl' reproduces TRL 1.13 with its quirks.")),
+
+  // Acted on where rows are encoded and the model is loaded, before the loop sees them.
+  maxLength: integer(1024, 'Longest row in tokens.', { min: 2 }),
+  loss: optional(
+    choice(
+      ['full', 'completion', 'assistant'],
+      'full',
+      'Which tokens are learnt. Unset: the answer, where a row has one.',
+    ),
+  ),
+  packing: flag(false, 'Fill sequences of maxLength tokens with several rows.'),
+  gradientCheckpointing: flag(false, 'Recompute activations in backward: less memory, same result.'),
+};
+
+type ValueOf<O> = O extends Option<infer T> ? T : never;
+/** All options with their values. */
+export type TrainOptions = { -readonly [K in keyof typeof TRAIN_OPTIONS]: ValueOf<(typeof TRAIN_OPTIONS)[K]> };
+export type TrainOptionName = keyof TrainOptions;
+
+const NAMES = Object.keys(TRAIN_OPTIONS) as TrainOptionName[];
+
+/** Names of TRL and transformers (old and new) for our options. Every option's snake_case form is one of them. */
+export const TRAIN_OPTION_ALIASES: Readonly<Record<string, TrainOptionName>> = {
+  ...Object.fromEntries(NAMES.map((name) => [name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), name])),
+  max_seq_length: 'maxLength',
+  evaluation_strategy: 'evalStrategy',
+  per_gpu_train_batch_size: 'perDeviceTrainBatchSize',
+  per_gpu_eval_batch_size: 'perDeviceEvalBatchSize',
+  resume_from_checkpoint: 'resume',
+  overwrite_output_dir: 'overwrite',
+  lr_scheduler: 'lrSchedulerType',
+};
+
+/** Names that stand for a value of one of our options. */
+const TRANSLATED: Readonly<Record<string, (on: boolean) => Partial<TrainOptions>>> = {
+  completion_only_loss: (on) => ({ loss: on ? 'completion' : 'full' }),
+  assistant_only_loss: (on) => (on ? { loss: 'assistant' } : {}),
+};
+
+/** Names of TRL that decide nothing here, and why: accepted, so that a configuration can be carried over as it is. */
+const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
+  bf16: "the model's dtype decides",
+  fp16: "the model's dtype decides",
+  use_cache: 'training never caches',
+  report_to: 'events and trainer_state.json carry every number',
+  logging_dir: 'logs go to trainer_state.json',
+  run_name: 'runs are known by their output folder',
+  push_to_hub: 'pushing is a command of its own',
+  save_safetensors: 'models are always written as safetensors',
+  padding_free: 'micro-batches never have padding',
+  group_by_length: 'micro-batches never have padding',
+  dataloader_num_workers: 'rows are encoded before training',
+  dataloader_pin_memory: 'rows are encoded before training',
+  remove_unused_columns: 'rows are encoded before training',
+  dataset_text_field: 'the format of a row is recognised',
+  do_train: 'train() trains',
+  do_eval: 'evalStrategy decides',
+  disable_tqdm: 'progress is an event',
+};
+
+/** Names of TRL that this trainer fulfils for these values and no others. */
+const FIXED: Readonly<Record<string, readonly unknown[]>> = {
+  optim: ['adamw_torch_fused', 'adamw_torch', 'adamw_hf', 'adamw'],
+  logging_strategy: ['steps'],
+  dataloader_drop_last: [false],
+  label_smoothing_factor: [0],
+  neftune_noise_alpha: [null],
+};
+
+/** Every name that an option may be given by. */
+export const KNOWN_OPTION_NAMES: readonly string[] = [
+  ...NAMES,
+  ...Object.keys(TRAIN_OPTION_ALIASES),
+  ...Object.keys(TRANSLATED),
+  ...Object.keys(WITHOUT_EFFECT),
+  ...Object.keys(FIXED),
+];
+
+/**
+ * Checks options of unknown origin (a configuration file, a caller without types) and fills in the defaults.
+ * Accepts our names and those of TRL / transformers; `undefined` means "not given".
+ * @param onNote hears one sentence for each option that was accepted but decides nothing here.
+ * @throws TrainError ERR_GEMMATUNE_ARGUMENT naming the option, what was found and what was expected.
+ */
+export function resolveTrainOptions(input: unknown = {}, onNote: (sentence: string) => void = () => {}): TrainOptions {
+  if (input === null || typeof input !== 'object' || Array.isArray(input)) {
+    throw refused('The training configuration', input, 'an object of options');
+  }
+  const given: Record<string, unknown> = {};
+  const givenAs: Record<string, string> = {};
+  for (const [name, value] of Object.entries(input)) {
+    if (value === undefined) continue;
+    for (const [option, converted] of Object.entries(translate(name, value, onNote))) {
+      if (option in given) {
+        throw new TrainError(
+          'ERR_GEMMATUNE_ARGUMENT',
+          `${givenAs[option]} and ${name} are the same option (${option}); expected only one of them.`,
+        );
+      }
+      given[option] = converted;
+      givenAs[option] = name;
+    }
+  }
+
+  const options: Record<string, unknown> = {};
+  for (const name of NAMES) {
+    const { default: fallback, expected, accepts } = TRAIN_OPTIONS[name] as Option<unknown>;
+    const value = name in given ? given[name] : fallback;
+    if (!accepts(value)) throw refused(givenAs[name] ?? name, value, expected);
+    options[name] = value;
+  }
+  const resolved = options as TrainOptions;
+  settle(resolved, onNote);
+  return resolved;
+}
+
+/** What one given name and value mean in our names. */
+function translate(name: string, value: unknown, onNote: (sentence: string) => void): Record<string, unknown> {
+  if (Object.hasOwn(TRAIN_OPTIONS, name)) return { [name]: value };
+  if (Object.hasOwn(TRAIN_OPTION_ALIASES, name)) return { [TRAIN_OPTION_ALIASES[name]!]: value };
+  if (Object.hasOwn(TRANSLATED, name)) {
+    if (value === null) return {};
+    if (typeof value !== 'boolean') throw refused(name, value, 'true or false');
+    return TRANSLATED[name]!(value);
+  }
+  if (Object.hasOwn(WITHOUT_EFFECT, name)) {
+    onNote(`${name} has no effect here: ${WITHOUT_EFFECT[name]}.`);
+    return {};
+  }
+  if (Object.hasOwn(FIXED, name)) {
+    if (!FIXED[name]!.includes(value)) throw refused(name, value, FIXED[name]!.map(shown).join(' or '));
+    return {};
+  }
+  const nearest = nearestName(name, KNOWN_OPTION_NAMES);
+  const hint = nearest === undefined ? 'see the list of options' : `did you mean '${nearest}'?`;
+  throw new TrainError('ERR_GEMMATUNE_ARGUMENT', `Unknown option '${name}'; ${hint}`);
+}
+
+/** Options that follow from others, and combinations that make no sense. */
+function settle(options: TrainOptions, onNote: (sentence: string) => void): void {
+  if (options.maxSteps === 0) throw refused('maxSteps', 0, '-1 or an integer of at least 1');
+  if (options.warmupSteps > 1 && !Number.isInteger(options.warmupSteps)) {
+    throw refused('warmupSteps', options.warmupSteps, 'a whole number, or a share below 1');
+  }
+  if (options.lrSchedulerType === 'constant' && (options.warmupRatio > 0 || options.warmupSteps > 0)) {
+    onNote("lrSchedulerType 'constant' has no warm-up; use 'constant_with_warmup' for one.");
+  }
+
+  options.evalStrategy ??= options.evalSteps === null ? 'no' : 'steps';
+  if (options.evalStrategy === 'steps') options.evalSteps ??= options.loggingSteps;
+
+  if (options.loadBestModelAtEnd || options.saveStrategy === 'best') options.metricForBestModel ??= 'loss';
+  if (options.metricForBestModel !== null) options.greaterIsBetter ??= !options.metricForBestModel.endsWith('loss');
+  if (options.metricForBestModel !== null && options.evalStrategy === 'no') {
+    throw new TrainError(
+      'ERR_GEMMATUNE_ARGUMENT',
+      "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
+    );
+  }
+  if (options.loadBestModelAtEnd && options.outputDir === null) {
+    throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'loadBestModelAtEnd needs an outputDir to keep the best model in.');
+  }
+  if (options.compat === 'trl' && options.loadBestModelAtEnd && options.saveStrategy !== 'best')
+    settleBestAsTrl(options);
+  if (options.resume !== false && options.outputDir === null) {
+    throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'resume needs the outputDir that holds the checkpoints.');
+  }
+}
+
+/** TRL saves only on schedule, so it wants an evaluation at every save (training_args.py); the default saves each new best at once. */
+function settleBestAsTrl({ evalStrategy, saveStrategy, evalSteps, saveSteps }: TrainOptions): void {
+  if (evalStrategy !== saveStrategy) {
+    throw new TrainError(
+      'ERR_GEMMATUNE_ARGUMENT',
+      `loadBestModelAtEnd with compat 'trl' needs the same evalStrategy and saveStrategy, but they are '${evalStrategy}' and '${saveStrategy}'.`,
+    );
+  }
+  const multiple = saveSteps / (evalSteps ?? saveSteps);
+  if (evalStrategy === 'steps' && Math.abs(multiple - Math.round(multiple)) > 1e-9) {
+    throw new TrainError(
+      'ERR_GEMMATUNE_ARGUMENT',
+      `loadBestModelAtEnd with compat 'trl' needs saveSteps to be a multiple of evalSteps, but they are ${saveSteps} and ${evalSteps}.`,
+    );
+  }
+}

@@ -1,0 +1,22 @@
+/** Stable codes of what training refuses or fails with; failures of the model itself arrive as the engine's own errors. */
+export const TRAIN_ERROR_CODES = [
+  /** An option, a row or a folder the caller gave is wrong; nothing was written. */
+  'ERR_GEMMATUNE_ARGUMENT',
+  /** A file could not be read or written. */
+  'ERR_GEMMATUNE_FILE',
+  /** The checkpoint does not belong to this run (other data, other settings). */
+  'ERR_GEMMATUNE_RESUME',
+  /** Too many updates in a row had a gradient that is not finite. */
+  'ERR_GEMMATUNE_DIVERGED',
+] as const;
+export type TrainErrorCode = (typeof TRAIN_ERROR_CODES)[number];
+
+/** A refusal or failure of training: a stable code for programs, one sentence for people. */
+export class TrainError extends Error {
+  readonly code: TrainErrorCode;
+  constructor(code: TrainErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'TrainError';
+    this.code = code;
+  }
+}

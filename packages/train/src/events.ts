@@ -1,0 +1,65 @@
+/** One row of TRL's log_history, keys in TRL's order. null stands for a number that was not finite, once it has been through a file. */
+export type LogRow = Record<string, number | null>;
+
+/** What `for await (const event of trainer.train())` hears. Numbers are plain; steps count from 1. */
+export type TrainEvent =
+  | StartEvent
+  | ProgressEvent
+  | { type: 'log'; row: LogRow }
+  | { type: 'evaluating'; step: number; batch: number; batches: number }
+  | { type: 'evaluate'; row: LogRow; best: boolean }
+  | { type: 'save'; step: number; folder: string; final: boolean }
+  | { type: 'warning'; code: WarningCode; message: string; step: number }
+  | EndEvent;
+
+export type WarningCode =
+  | 'rows-without-targets'
+  | 'step-without-targets'
+  | 'non-finite'
+  | 'no-checkpoint'
+  | 'checkpoint-skipped'
+  | 'best-missing';
+
+export interface StartEvent {
+  type: 'start';
+  maxSteps: number;
+  epochs: number;
+  updatesPerEpoch: number;
+  batchesPerEpoch: number;
+  warmupSteps: number;
+  trainRows: number;
+  evalRows: number;
+  /** Updates already done, 0 for a fresh run. */
+  step: number;
+  /** The checkpoint this run continues from. */
+  resumedFrom: string | null;
+}
+
+/** After each micro-batch. */
+export interface ProgressEvent {
+  type: 'progress';
+  /** The update under way. */
+  step: number;
+  maxSteps: number;
+  /** Micro-batches done of this update, and how many it has. */
+  microStep: number;
+  microSteps: number;
+  epoch: number;
+  /** Mean loss over the targets of this micro-batch. */
+  loss: number;
+  /** Tokens trained on since the start of the run. */
+  tokens: number;
+  /** Of this process, evaluation and saving not counted. */
+  tokensPerSecond: number;
+}
+
+/** Always the last event. After 'diverged' the generator throws as well. */
+export interface EndEvent {
+  type: 'end';
+  reason: 'completed' | 'aborted' | 'diverged';
+  step: number;
+  /** TRL's summary row; null where the run did not complete. */
+  row: LogRow | null;
+  /** The folder to use next: the trained model, or the checkpoint to resume from; null where nothing was written. */
+  folder: string | null;
+}

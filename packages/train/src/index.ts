@@ -1,0 +1,29 @@
+/**
+ * Training, from rows of tokens to a model folder:
+ * config checks the options → schedule plans updates and learning rates → loop runs them (rows, evaluate, state, log are its parts)
+ * → run-folder keeps checkpoints, the best model and trainer_state.json. What happens is told in events.
+ */
+export {
+  KNOWN_OPTION_NAMES,
+  resolveTrainOptions,
+  TRAIN_OPTION_ALIASES,
+  TRAIN_OPTIONS,
+  type TrainOptionName,
+  type TrainOptions,
+} from './config.js';
+export { TRAIN_ERROR_CODES, TrainError, type TrainErrorCode } from './errors.js';
+export type { EvalMetrics } from './evaluate.js';
+export type { EndEvent, LogRow, ProgressEvent, StartEvent, TrainEvent, WarningCode } from './events.js';
+export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
+export { nearestName } from './nearest.js';
+export type { Option } from './option.js';
+export { type PythonValue, pythonFloat, pythonJson } from './python-json.js';
+export {
+  dueAfter,
+  epochAt,
+  LR_SCHEDULER_TYPES,
+  type LrSchedulerType,
+  learningRateAt,
+  type Plan,
+  planSteps,
+} from './schedule.js';

@@ -1,0 +1,308 @@
+import { setImmediate } from 'node:timers/promises';
+import { type EncodedRow, packBatch } from '@gemmatune/data';
+import type { Model } from '@gemmatune/engine';
+import { type MicroBatchRows, TrainingOrder } from './batches.js';
+import { resolveTrainOptions, type TrainOptions } from './config.js';
+import { TrainError } from './errors.js';
+import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
+import type { LogRow, TrainEvent, WarningCode } from './events.js';
+import { emptyWindow, endRow, trainRow } from './log.js';
+import { checkRows, itemsOf } from './rows.js';
+import { RunFolder } from './run-folder.js';
+import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
+import { freshState, leftover, type MicroBatch, type RunState, recordBest, recordUpdate, summary } from './state.js';
+
+/** What training needs of a model; the engine's Model is one. */
+export type TrainableModel = Pick<
+  Model,
+  'parameters' | 'accumulate' | 'update' | 'score' | 'save' | 'saveState' | 'loadState'
+>;
+
+export interface TrainerInput {
+  trainRows: readonly EncodedRow[];
+  evalRows?: readonly EncodedRow[];
+  /** Checked by resolveTrainOptions; what is not given has TRL's default. */
+  options?: Partial<TrainOptions>;
+  /** Files copied into every checkpoint and beside the trained model: the tokenizer's. */
+  companions?: readonly string[];
+  evalMetrics?: EvalMetrics;
+}
+
+/**
+ * Fine-tuning by the rules of TRL's SFTTrainer. Order of rows, learning rate and update are pure functions of (seed, epoch, step).
+ *
+ *     for await (const event of new Trainer(model, { trainRows, options }).train({ signal })) ...
+ *
+ * Where the default departs from TRL 1.13, and compat 'trl' does not: warm-up starts above 0; accuracy, entropy and eval_loss count
+ * every token the same; num_tokens, train_loss and rates are right after a resume; the last update is always logged; with
+ * loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not finite leaves the weights as they were.
+ */
+export class Trainer {
+  readonly options: TrainOptions;
+  readonly plan: Plan;
+  readonly #model: TrainableModel;
+  readonly #rows: readonly EncodedRow[];
+  readonly #items: number;
+  readonly #order: TrainingOrder;
+  readonly #eval: { rows: readonly EncodedRow[]; items: number[][]; metrics: EvalMetrics | undefined };
+  readonly #rowsWithoutTargets: number;
+  readonly #run: RunFolder;
+  #state: RunState = freshState();
+  #savedStep = 0;
+  #started = false;
+  /** When #state.seconds was last brought up to date. */
+  #ticked = 0;
+  /** Seconds and tokens of this process in accumulate and update. */
+  #work = { seconds: 0, tokens: 0 };
+
+  /** @throws TrainError ERR_GEMMATUNE_ARGUMENT for options or rows that cannot be trained on */
+  constructor(
+    model: TrainableModel,
+    { trainRows, evalRows = [], options, companions = [], evalMetrics }: TrainerInput,
+  ) {
+    this.options = resolveTrainOptions(options);
+    const { evalStrategy } = this.options;
+    this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
+    if (evalRows.length > 0 || evalStrategy !== 'no') checkRows(evalRows, 'evalRows');
+    this.#model = model;
+    this.#rows = trainRows;
+    const items = itemsOf(trainRows, this.options);
+    this.#items = items.length;
+    this.#eval = { rows: evalRows, items: itemsOf(evalRows, this.options), metrics: evalMetrics };
+    this.plan = planSteps(items.length, this.options);
+    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan);
+    this.#run = new RunFolder(model, { rows: trainRows, options: this.options, plan: this.plan, companions });
+  }
+
+  /**
+   * Trains to the end, or until `signal` aborts: then it stops after the running micro-batch with a checkpoint of the last complete
+   * update. Gradients of an update under way are not used; `resume: true` repeats it. (The model still holds them: continue with a
+   * fresh one.) The consumer sets the pace: training waits while an event is handled.
+   * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME or _DIVERGED; or the engine's own error
+   */
+  async *train({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, void, undefined> {
+    if (this.#started)
+      throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'A Trainer trains once; make a new one, with resume to go on.');
+    this.#started = true;
+    this.#ticked = performance.now();
+    yield* this.#start();
+    // A resumed run may still owe the evaluation after its last update.
+    let going = !signal?.aborted && (yield* this.#afterUpdate(signal));
+    while (going && this.#state.step < this.plan.maxSteps) {
+      going = (yield* this.#update(signal)) && (yield* this.#afterUpdate(signal));
+    }
+    yield* going ? this.#finish() : this.#abort();
+  }
+
+  /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. */
+  async evaluate({ signal }: { signal?: AbortSignal } = {}): Promise<LogRow | null> {
+    checkRows(this.#eval.rows, 'evalRows');
+    const events = this.#evaluation(signal);
+    let next = await events.next();
+    while (!next.done) next = await events.next();
+    return next.value;
+  }
+
+  async *#start(): AsyncGenerator<TrainEvent, void, undefined> {
+    const { state, folder, notes } = await this.#run.open();
+    this.#state = state;
+    this.#savedStep = state.step;
+    if (folder !== null) await this.#model.loadState(folder);
+    const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length };
+    yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
+    for (const { code, message } of notes) yield this.#warning(code, message);
+    const without = this.#rowsWithoutTargets;
+    if (without > 0) {
+      yield this.#warning(
+        'rows-without-targets',
+        `${without} of ${counts.trainRows} rows have no target token and teach nothing.`,
+      );
+    }
+  }
+
+  /** One optimizer update. Returns false where an abort came before its last micro-batch. */
+  async *#update(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
+    const { options, plan } = this;
+    const state = this.#state;
+    const step = state.step + 1;
+    const microBatches = this.#order.microBatches(step);
+    const done: MicroBatch[] = [];
+    for (const microBatch of microBatches) {
+      done.push(await this.#accumulate(microBatch));
+      yield this.#progress(done, microBatches.length);
+      if (signal?.aborted && done.length < microBatches.length) return false;
+      await setImmediate(); // where the model answers at once, timers and signals still get their turn
+    }
+
+    const targets = done.reduce((sum, { metrics }) => sum + metrics.targets, 0);
+    const loss = done.reduce((sum, { metrics }) => sum + metrics.lossSum, 0) / targets;
+    const learningRate = learningRateAt(step, plan, options);
+    const { gradNorm, applied } =
+      targets > 0 ? await this.#applyGradient(targets, learningRate) : { gradNorm: 0, applied: false };
+    recordUpdate(state, done, loss, applied);
+    const due = dueAfter(step, plan, options);
+    state.evaluated = !due.evaluate;
+
+    if (targets === 0)
+      yield this.#warning('step-without-targets', `Update ${step} had no target token: the weights stay as they were.`);
+    else if (!applied)
+      yield this.#warning(
+        'non-finite',
+        `Update ${step}: the gradient is not finite (norm ${gradNorm}, loss ${loss}): the weights stay as they were.`,
+      );
+    else if (!Number.isFinite(loss))
+      yield this.#warning('non-finite', `Update ${step}: the loss is not finite (${loss}).`);
+    state.nonFinite = targets > 0 && !applied ? state.nonFinite + 1 : 0;
+
+    if (due.log) {
+      const row = trainRow(state.window, { gradNorm, learningRate }, state.tokens, this.#position(), options.compat);
+      state.window = emptyWindow();
+      state.logHistory.push(row);
+      yield { type: 'log', row };
+    }
+    if (state.nonFinite >= options.nonFinitePatience) yield* this.#diverge();
+    return true;
+  }
+
+  async #accumulate({ rows, items }: MicroBatchRows): Promise<MicroBatch> {
+    const batch = packBatch(rows);
+    const tokens = batch.tokens.length;
+    const began = performance.now();
+    const metrics = await this.#model.accumulate(batch);
+    this.#work.seconds += (performance.now() - began) / 1000;
+    this.#work.tokens += tokens;
+    const padded = this.options.packing
+      ? tokens
+      : rows.length * Math.max(...rows.map(({ inputIds }) => inputIds.length));
+    return { metrics, items, tokens, padded };
+  }
+
+  async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
+    const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon } = this.options;
+    const step = this.#state.appliedUpdates + 1;
+    const began = performance.now();
+    const result = await this.#model.update({
+      learningRate,
+      step,
+      divisor,
+      maxGradNorm,
+      weightDecay,
+      beta1,
+      beta2,
+      epsilon,
+    });
+    this.#work.seconds += (performance.now() - began) / 1000;
+    return result;
+  }
+
+  /** Evaluation and checkpoint, where they are due. Returns false where an abort came. */
+  async *#afterUpdate(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
+    const state = this.#state;
+    const { metricForBestModel, greaterIsBetter, saveStrategy, loadBestModelAtEnd, compat } = this.options;
+    let { save } = dueAfter(state.step, this.plan, this.options);
+    if (!state.evaluated) {
+      const row = yield* this.#evaluation(signal);
+      if (row === null) return false;
+      state.evaluated = true;
+      state.logHistory.push(row);
+      const best =
+        metricForBestModel !== null && recordBest(state, decidingMetric(row, metricForBestModel), greaterIsBetter!);
+      if (best && (saveStrategy === 'best' || (loadBestModelAtEnd && compat !== 'trl'))) save = true;
+      this.#savedStep = -1; // a checkpoint of this step, if there is one, lacks the row
+      yield { type: 'evaluate', row, best };
+    }
+    if (save) yield* this.#save();
+    return !signal?.aborted;
+  }
+
+  #evaluation(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, LogRow | null, undefined> {
+    return evaluation(
+      this.#model,
+      this.#eval,
+      this.options,
+      { ...this.#position(), tokens: this.#state.tokens },
+      signal,
+    );
+  }
+
+  /** A checkpoint of the last complete update, unless there is one. */
+  async *#save(): AsyncGenerator<TrainEvent, void, undefined> {
+    const { step } = this.#state;
+    if (!this.#run.enabled || this.#savedStep === step) return;
+    this.#tick();
+    const folder = await this.#run.save(this.#state);
+    this.#savedStep = step;
+    yield { type: 'save', step, folder, final: false };
+  }
+
+  async *#finish(): AsyncGenerator<TrainEvent, void, undefined> {
+    const { options, plan } = this;
+    const state = this.#state;
+    this.#tick();
+    const row = endRow(
+      summary(state, plan, options, this.#items, this.#model.parameters),
+      leftover(state, options),
+      this.#position(),
+    );
+    state.logHistory.push(row);
+    if (options.loadBestModelAtEnd) {
+      const folder = await this.#run.bestFolder(state);
+      if (folder === null)
+        yield this.#warning('best-missing', 'No checkpoint holds the best model: the last weights stay.');
+      else if (state.bestCheckpoint !== plan.maxSteps) await this.#model.loadState(folder);
+    }
+    if (this.#run.enabled)
+      yield { type: 'save', step: state.step, folder: await this.#run.saveModel(state), final: true };
+    yield { type: 'end', reason: 'completed', step: state.step, row, folder: options.outputDir };
+  }
+
+  async *#abort(): AsyncGenerator<TrainEvent, void, undefined> {
+    const { step } = this.#state;
+    if (step > 0) yield* this.#save();
+    yield { type: 'end', reason: 'aborted', step, row: null, folder: await this.#run.newestFolder() };
+  }
+
+  async *#diverge(): AsyncGenerator<TrainEvent, never, undefined> {
+    const { step, nonFinite } = this.#state;
+    const folder = await this.#run.newestFolder();
+    yield { type: 'end', reason: 'diverged', step, row: null, folder };
+    throw new TrainError(
+      'ERR_GEMMATUNE_DIVERGED',
+      `Training diverged: the last ${nonFinite} updates, up to ${step} of ${this.plan.maxSteps}, had gradients that are not finite; ` +
+        `start again with a learningRate below ${this.options.learningRate}${folder === null ? '' : `, or look at ${folder}`}.`,
+    );
+  }
+
+  #progress(done: readonly MicroBatch[], microSteps: number): TrainEvent {
+    const { metrics } = done.at(-1)!;
+    const { step, tokens } = this.#state;
+    const { updatesPerEpoch, batchesPerEpoch, maxSteps } = this.plan;
+    const batches = (step % updatesPerEpoch) * this.options.gradientAccumulationSteps + done.length;
+    return {
+      type: 'progress',
+      step: step + 1,
+      maxSteps,
+      microStep: done.length,
+      microSteps,
+      epoch: Math.floor(step / updatesPerEpoch) + batches / batchesPerEpoch,
+      loss: metrics.lossSum / metrics.targets,
+      tokens: done.reduce((sum, batch) => sum + batch.tokens, tokens),
+      tokensPerSecond: this.#work.tokens / this.#work.seconds,
+    };
+  }
+
+  #position(): { epoch: number; step: number } {
+    const { step } = this.#state;
+    return { epoch: epochAt(step, this.plan, this.options), step };
+  }
+
+  #tick(): void {
+    const now = performance.now();
+    this.#state.seconds += (now - this.#ticked) / 1000;
+    this.#ticked = now;
+  }
+
+  #warning(code: WarningCode, message: string): TrainEvent {
+    return { type: 'warning', code, message, step: this.#state.step };
+  }
+}

@@ -1,0 +1,84 @@
+import { createHash } from 'node:crypto';
+import type { EncodedRow } from '@gemmatune/data';
+import type { TrainOptionName, TrainOptions } from './config.js';
+import { TrainError } from './errors.js';
+import type { LogRow } from './events.js';
+import { shown } from './option.js';
+import type { RunState } from './state.js';
+
+const VERSION = 1;
+
+/** Options that change which numbers come out. A checkpoint continues only under the same ones. */
+const SETTINGS = [
+  'perDeviceTrainBatchSize',
+  'gradientAccumulationSteps',
+  'learningRate',
+  'lrSchedulerType',
+  'weightDecay',
+  'maxGradNorm',
+  'adamBeta1',
+  'adamBeta2',
+  'adamEpsilon',
+  'compat',
+] as const satisfies readonly TrainOptionName[];
+
+/** What a run is made of: two runs with equal identity take the same course. */
+export interface Identity {
+  settings: Record<string, string | number | boolean | null>;
+  data: { rows: number; sha256: string };
+}
+
+export function identity(
+  options: TrainOptions,
+  plan: { maxSteps: number; warmupSteps: number },
+  data: Identity['data'],
+): Identity {
+  const settings: Identity['settings'] = {
+    maxSteps: plan.maxSteps,
+    warmupSteps: plan.warmupSteps,
+    dataSeed: options.dataSeed ?? options.seed,
+  };
+  for (const name of SETTINGS) settings[name] = options[name];
+  return { settings, data };
+}
+
+/** sha256 over every row's ids and labels. Lets other work run every few thousand rows. */
+export async function fingerprint(rows: readonly EncodedRow[]): Promise<Identity['data']> {
+  const hash = createHash('sha256');
+  for (const [i, { inputIds, labels }] of rows.entries()) {
+    hash.update(Int32Array.of(inputIds.length)).update(inputIds).update(labels);
+    if (i % 4096 === 4095) await new Promise(setImmediate);
+  }
+  return { rows: rows.length, sha256: hash.digest('hex') };
+}
+
+/** The content of resume.json (log_history stays in trainer_state.json). */
+export function resumeContent(run: Identity, { logHistory, ...state }: RunState): Record<string, unknown> {
+  return { version: VERSION, ...run, state };
+}
+
+/**
+ * The state to continue from, once the checkpoint is known to belong to this run.
+ * @throws TrainError ERR_GEMMATUNE_RESUME naming the first thing that differs, as it was and as it is now.
+ */
+export function restoredState(
+  folder: string,
+  { resume, trainerState }: { resume: Record<string, unknown>; trainerState: Record<string, unknown> },
+  now: Identity,
+): RunState {
+  const refuse = (what: string) =>
+    new TrainError('ERR_GEMMATUNE_RESUME', `Checkpoint ${folder} cannot be continued: ${what}.`);
+  if (resume.version !== VERSION)
+    throw refuse(`its resume.json has version ${shown(resume.version)}; expected ${VERSION}`);
+
+  const then = resume as unknown as Identity & { state: Omit<RunState, 'logHistory'> };
+  if (then.data.rows !== now.data.rows)
+    throw refuse(`it was trained on ${then.data.rows} rows, and now there are ${now.data.rows}`);
+  if (then.data.sha256 !== now.data.sha256)
+    throw refuse(`its ${now.data.rows} training rows had other tokens or labels than these`);
+  for (const [name, value] of Object.entries(now.settings)) {
+    const before = then.settings[name];
+    if (before !== value) throw refuse(`${name} was ${shown(before)}, and now it is ${shown(value)}`);
+  }
+  return { ...then.state, logHistory: trainerState.log_history as LogRow[] };
+}

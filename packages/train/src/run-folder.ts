@@ -1,0 +1,155 @@
+import { resolve } from 'node:path';
+import type { EncodedRow } from '@gemmatune/data';
+import type { Model } from '@gemmatune/engine';
+import {
+  checkpointFolder,
+  listCheckpoints,
+  occupants,
+  prepareOutput,
+  readCheckpoint,
+  removeCheckpoint,
+  rotateCheckpoints,
+  saveCheckpoint,
+  saveFinal,
+} from './checkpoint.js';
+import type { TrainOptions } from './config.js';
+import { TrainError } from './errors.js';
+import type { WarningCode } from './events.js';
+import { emptyWindow } from './log.js';
+import { fingerprint, type Identity, identity, restoredState, resumeContent } from './resume.js';
+import type { Plan } from './schedule.js';
+import { freshState, type RunState, totalFlos, trainerStateText } from './state.js';
+
+export interface Opened {
+  state: RunState;
+  /** The checkpoint to load the model's state from; null for a fresh run. */
+  folder: string | null;
+  notes: { code: WarningCode; message: string }[];
+}
+
+/** The output folder of one run: refuses to write over others' work, finds what to resume, keeps checkpoints and the best model. */
+export class RunFolder {
+  readonly #model: Pick<Model, 'parameters' | 'save' | 'saveState'>;
+  readonly #rows: readonly EncodedRow[];
+  readonly #options: TrainOptions;
+  readonly #plan: Plan;
+  readonly #companions: readonly string[];
+  #identity: Identity | undefined;
+
+  constructor(
+    model: Pick<Model, 'parameters' | 'save' | 'saveState'>,
+    run: { rows: readonly EncodedRow[]; options: TrainOptions; plan: Plan; companions: readonly string[] },
+  ) {
+    this.#model = model;
+    this.#rows = run.rows;
+    this.#options = run.options;
+    this.#plan = run.plan;
+    this.#companions = run.companions;
+  }
+
+  /** False where no outputDir was given: the run leaves nothing behind. */
+  get enabled(): boolean {
+    return this.#options.outputDir !== null;
+  }
+
+  /** @throws TrainError _ARGUMENT for a folder that holds other work, _FILE for one that cannot be written to, _RESUME */
+  async open(): Promise<Opened> {
+    const { outputDir, resume } = this.#options;
+    if (outputDir === null) return { state: freshState(), folder: null, notes: [] };
+    await prepareOutput(outputDir);
+    this.#identity = identity(this.#options, this.#plan, await fingerprint(this.#rows));
+
+    const notes: Opened['notes'] = [];
+    const folder = resume === true ? await this.#newestComplete(notes) : resume || null;
+    if (folder === null || resolve(folder, '..') !== resolve(outputDir)) await this.#claim(outputDir);
+    if (folder === null) return { state: freshState(), folder, notes };
+    return { state: await this.#restored(folder, notes), folder, notes };
+  }
+
+  async #newestComplete(notes: Opened['notes']): Promise<string | null> {
+    const { outputDir } = this.#options;
+    for (const { folder } of (await listCheckpoints(outputDir!)).reverse()) {
+      const problem = await readCheckpoint(folder).then(
+        () => null,
+        (error: Error) => error.message,
+      );
+      if (problem === null) return folder;
+      notes.push({ code: 'checkpoint-skipped', message: `${problem} An earlier one is looked for.` });
+    }
+    const message = `There is no complete checkpoint in ${outputDir}: training starts from the beginning.`;
+    notes.push({ code: 'no-checkpoint', message });
+    return null;
+  }
+
+  /** Makes sure that nothing in the folder is written over unasked. */
+  async #claim(outputDir: string): Promise<void> {
+    const [occupant] = await occupants(outputDir);
+    if (occupant === undefined) return;
+    if (!this.#options.overwrite) {
+      throw new TrainError(
+        'ERR_GEMMATUNE_ARGUMENT',
+        `The output folder ${outputDir} already holds ${occupant}; choose another folder, or set overwrite to replace it or resume to continue.`,
+      );
+    }
+    // Else a later resume could take one of them for this run's.
+    for (const checkpoint of await listCheckpoints(outputDir)) await removeCheckpoint(checkpoint);
+  }
+
+  async #restored(folder: string, notes: Opened['notes']): Promise<RunState> {
+    const state = restoredState(folder, await readCheckpoint(folder), this.#identity!);
+    if (state.bestCheckpoint !== null && !(await this.#has(state.bestCheckpoint))) {
+      notes.push({ code: 'best-missing', message: `Checkpoint ${state.bestCheckpoint}, the best so far, is gone.` });
+      state.bestCheckpoint = null;
+    }
+    if (this.#options.compat === 'trl') {
+      // transformers keeps none of these in a checkpoint: num_tokens and train_loss start over.
+      Object.assign(state, { tokens: 0, seconds: 0, lossTotal: 0, lossUpdates: 0, window: emptyWindow() });
+    }
+    return state;
+  }
+
+  /** Writes checkpoint-<step> and removes those beyond saveTotalLimit. */
+  async save(state: RunState): Promise<string> {
+    const { outputDir, saveTotalLimit } = this.#options;
+    const best = state.best?.step ?? null;
+    if (best !== null && (best === state.step || (await this.#has(best)))) state.bestCheckpoint = best;
+    const folder = await saveCheckpoint(this.#model, outputDir!, state.step, {
+      trainerState: this.#trainerState(state, true),
+      resume: resumeContent(this.#identity!, state),
+      companions: this.#companions,
+    });
+    await rotateCheckpoints(outputDir!, saveTotalLimit, state.bestCheckpoint);
+    return folder;
+  }
+
+  /** Writes the trained model and its trainer_state.json into the output folder itself. */
+  async saveModel(state: RunState): Promise<string> {
+    const { outputDir } = this.#options;
+    await saveFinal(this.#model, outputDir!, this.#trainerState(state, false), this.#companions);
+    return outputDir!;
+  }
+
+  /** Where the best model lies, or null where no checkpoint holds it. */
+  async bestFolder({ bestCheckpoint }: RunState): Promise<string | null> {
+    if (bestCheckpoint === null || !(await this.#has(bestCheckpoint))) return null;
+    return checkpointFolder(this.#options.outputDir!, bestCheckpoint);
+  }
+
+  async newestFolder(): Promise<string | null> {
+    if (!this.enabled) return null;
+    return (await listCheckpoints(this.#options.outputDir!)).at(-1)?.folder ?? null;
+  }
+
+  async #has(step: number): Promise<boolean> {
+    return (await listCheckpoints(this.#options.outputDir!)).some((checkpoint) => checkpoint.step === step);
+  }
+
+  #trainerState(state: RunState, saving: boolean): string {
+    const { outputDir } = this.#options;
+    return trainerStateText(state, this.#plan, this.#options, {
+      totalFlos: totalFlos(state, this.#model.parameters),
+      bestFolder: state.bestCheckpoint === null ? null : checkpointFolder(outputDir!, state.bestCheckpoint),
+      saving,
+    });
+  }
+}

@@ -1,0 +1,93 @@
+import type { TrainOptions } from './config.js';
+
+/** Counts that follow from the number of rows and the options. A batch here is one micro-batch, an update one optimizer step. */
+export interface Plan {
+  /** ceil(rows / perDeviceTrainBatchSize) */
+  batchesPerEpoch: number;
+  /** ceil(batchesPerEpoch / gradientAccumulationSteps): the last update of an epoch may have fewer batches. */
+  updatesPerEpoch: number;
+  maxSteps: number;
+  /** Epochs begun by the time maxSteps is reached. */
+  epochs: number;
+  warmupSteps: number;
+}
+
+/** The arithmetic of transformers 5.18: Trainer.set_initial_training_values and TrainingArguments.get_warmup_steps. */
+export function planSteps(rows: number, options: TrainOptions): Plan {
+  const batchesPerEpoch = Math.ceil(rows / options.perDeviceTrainBatchSize);
+  const updatesPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / options.gradientAccumulationSteps));
+  const byEpochs = options.maxSteps < 0;
+  const maxSteps = byEpochs ? Math.ceil(options.numTrainEpochs * updatesPerEpoch) : options.maxSteps;
+  const epochs = byEpochs ? Math.ceil(options.numTrainEpochs) : Math.ceil(maxSteps / updatesPerEpoch);
+  return { batchesPerEpoch, updatesPerEpoch, maxSteps, epochs, warmupSteps: warmupSteps(maxSteps, options) };
+}
+
+/** warmupSteps wins over warmupRatio; below 1 it is itself a ratio, as in transformers 5. */
+function warmupSteps(maxSteps: number, { warmupSteps, warmupRatio }: TrainOptions): number {
+  if (warmupSteps >= 1) return Math.trunc(warmupSteps);
+  return Math.ceil(maxSteps * (warmupSteps > 0 ? warmupSteps : warmupRatio));
+}
+
+/** How many updates lie between two events: a number below 1 is a share of all updates (TrainerState.compute_steps). */
+export function everySteps(steps: number, maxSteps: number): number {
+  return steps < 1 ? Math.ceil(maxSteps * steps) : steps;
+}
+
+export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const;
+export type LrSchedulerType = (typeof LR_SCHEDULER_TYPES)[number];
+
+type Lambda = (t: number, W: number, T: number) => number;
+
+const warmedUp =
+  (after: Lambda): Lambda =>
+  (t, W, T) =>
+    t < W ? t / Math.max(1, W) : after(t, W, T);
+
+/** The lambdas of transformers/optimization.py: factor on the learning rate after t of T updates, of which W are warm-up. */
+const LAMBDAS: Record<LrSchedulerType, Lambda> = {
+  constant: () => 1,
+  constant_with_warmup: warmedUp(() => 1),
+  linear: warmedUp((t, W, T) => Math.max(0, (T - t) / Math.max(1, T - W))),
+  cosine: warmedUp((t, W, T) => Math.max(0, 0.5 * (1 + Math.cos(Math.PI * ((t - W) / Math.max(1, T - W)))))),
+};
+
+/**
+ * Learning rate of update `step` (counted from 1). transformers uses lambda(step - 1), so that with warm-up its first update has
+ * learning rate 0 and does nothing: `compat: 'trl'` does the same. By default warm-up updates use lambda(step): the ramp is
+ * 1/W, 2/W, ..., 1 and no update is wasted. After warm-up both use lambda(step - 1).
+ */
+export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, options: TrainOptions): number {
+  const lambda = LAMBDAS[options.lrSchedulerType];
+  const done = step - 1;
+  const t = options.compat === 'trl' || done >= warmupSteps ? done : step;
+  return options.learningRate * lambda(t, warmupSteps, maxSteps);
+}
+
+/** What follows update `step`, as transformers' DefaultFlowCallback decides; only the default also logs the last update always. */
+export function dueAfter(
+  step: number,
+  plan: Plan,
+  options: TrainOptions,
+): { log: boolean; evaluate: boolean; save: boolean } {
+  if (step === 0) return { log: false, evaluate: false, save: false };
+  const last = step === plan.maxSteps;
+  const epochEnd = last || step % plan.updatesPerEpoch === 0;
+  const every = (steps: number | null) => steps !== null && step % everySteps(steps, plan.maxSteps) === 0;
+  const by = (strategy: string | null, steps: number | null) =>
+    (strategy === 'steps' && (last || every(steps))) || (strategy === 'epoch' && epochEnd);
+  const first = step === 1 && options.loggingFirstStep;
+  return {
+    log: first || every(options.loggingSteps) || (last && options.compat !== 'trl'),
+    evaluate: by(options.evalStrategy, options.evalSteps),
+    save: by(options.saveStrategy, options.saveSteps),
+  };
+}
+
+/** Epoch after update `step`, as transformers logs it: whole epochs plus the share of this epoch's batches. */
+export function epochAt(step: number, plan: Plan, { gradientAccumulationSteps }: TrainOptions): number {
+  if (step === 0) return 0;
+  const epoch = Math.floor((step - 1) / plan.updatesPerEpoch);
+  const update = (step - 1) % plan.updatesPerEpoch;
+  const batches = Math.min((update + 1) * gradientAccumulationSteps, plan.batchesPerEpoch);
+  return epoch + batches / plan.batchesPerEpoch;
+}
