@@ -142,6 +142,10 @@ gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result*
   });
 }
 
+gt_status gt_model_discard(gt_model* model) {
+  return guard([&] { model->training().discard(); });
+}
+
 gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_generate_options* o, gt_progress progress, gt_output out, void* context) {
   return guard([&] {
     GenerateOptions options;

@@ -112,6 +112,7 @@ gt_status gt_model_read(gt_model* model, gt_part part, int64_t index, float* out
 gt_status gt_model_score(gt_model* model, const gt_batch* batch, float* logprobs, gt_metrics* metrics); /* logprobs [T], may be NULL */
 gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics* metrics);
 gt_status gt_model_update(gt_model* model, const gt_update* update, gt_update_result* result);
+gt_status gt_model_discard(gt_model* model); /* the accumulated gradient is zero again */
 
 /* out(context, prompt, ids, n) is called once a prompt when all is done; progress(context, done) as prompts end (may be NULL). */
 typedef void (*gt_progress)(void* context, int64_t done);

@@ -16,6 +16,7 @@ Napi::Function Model::define(Napi::Env env) {
                          InstanceMethod("score", &Model::score),
                          InstanceMethod("accumulate", &Model::accumulate),
                          InstanceMethod("update", &Model::update),
+                         InstanceMethod("discard", &Model::discard),
                          InstanceMethod("generate", &Model::generate),
                          InstanceMethod("memory", &Model::memory),
                          InstanceMethod("cancel", &Model::cancel),
@@ -189,6 +190,10 @@ Napi::Value Model::update(const Napi::CallbackInfo& info) {
     result["applied"] = bool(r->applied);
     return result;
   });
+}
+
+Napi::Value Model::discard(const Napi::CallbackInfo& info) {
+  return Call::start(info.Env(), idle(info.Env()), [](Call& call) { return gt_model_discard(call.model()); }, undefined);
 }
 
 Napi::Value Model::generate(const Napi::CallbackInfo& info) {

@@ -21,6 +21,7 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value score(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
+  Napi::Value discard(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);

@@ -7,7 +7,7 @@
 
 namespace gt {
 
-// Memory of a device, freed with its owner.
+// Memory of a device, zero at first, freed with its owner.
 class Buffer {
  public:
   Buffer() = default;

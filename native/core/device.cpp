@@ -29,18 +29,39 @@ Device::~Device() {
   if (scratch_) release(scratch_, scratch_bytes_);
 }
 
+// Large memory comes from the kernel as zero pages that cost nothing until they are used, in pages of 2 MB where the kernel has them:
+// arenas are walked end to end, and small pages would spend their time in TLB misses.
+constexpr size_t kHugePage = size_t(2) << 20;
+static bool is_large(size_t bytes) { return bytes >= 2 * kHugePage; }
+static size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
+
 void* Device::allocate(size_t bytes) {
-  // Arenas are large and walked end to end: 2 MB pages save most TLB misses.
-  const size_t huge = size_t(2) << 20, align = bytes >= 2 * huge ? huge : 64;
-  void* p = std::aligned_alloc(align, (std::max<size_t>(bytes, 1) + align - 1) / align * align);
-  require(p != nullptr, Code::kMemory, "out of memory: could not allocate ", bytes, " bytes on ", name_of(kind));
+  void* p = nullptr;
+  if (is_large(bytes)) {
+    // One huge page more than needed, to cut an aligned piece out of it.
+    const size_t whole = round_up(bytes, kHugePage), mapped = whole + kHugePage;
+    void* raw = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw != MAP_FAILED) {
+      char* begin = static_cast<char*>(raw);
+      char* aligned = reinterpret_cast<char*>(round_up(reinterpret_cast<uintptr_t>(begin), kHugePage));
+      if (aligned != begin) munmap(begin, size_t(aligned - begin));
+      munmap(aligned + whole, size_t(begin + mapped - (aligned + whole)));
+      p = aligned;
 #ifdef MADV_HUGEPAGE
-  if (align == huge) madvise(p, bytes / huge * huge, MADV_HUGEPAGE);
+      madvise(p, whole, MADV_HUGEPAGE);
 #endif
+    }
+  } else if ((p = std::aligned_alloc(64, round_up(std::max<size_t>(bytes, 1), 64)))) {
+    std::memset(p, 0, bytes);
+  }
+  require(p != nullptr, Code::kMemory, "out of memory: could not allocate ", bytes, " bytes on ", name_of(kind));
   return p;
 }
 
-void Device::release(void* pointer, size_t) { std::free(pointer); }
+void Device::release(void* pointer, size_t bytes) {
+  if (is_large(bytes)) munmap(pointer, round_up(bytes, kHugePage));
+  else std::free(pointer);
+}
 
 void* Device::scratch(size_t bytes) {
   if (bytes > scratch_bytes_) {

@@ -20,7 +20,7 @@ class Device {
   const int index;
   Threads& threads() { return *threads_; }
 
-  // 64-byte aligned; contents undefined. Throws Error(kMemory) naming the bytes asked for.
+  // 64-byte aligned and zero. Throws Error(kMemory) naming the bytes asked for. `release` needs the same number of bytes.
   void* allocate(size_t bytes);
   void release(void* pointer, size_t bytes);
   // A buffer that ops share for packing: grows to the largest size ever asked for. Contents undefined, valid until the next call.

@@ -38,6 +38,12 @@ const uint8_t* MappedFile::range(int64_t offset, int64_t bytes) const {
   return data_ + offset;
 }
 
+void MappedFile::done_with(int64_t offset, int64_t bytes) const {
+  // Whole pages inside the range only: its neighbours may still be read.
+  const int64_t page = sysconf(_SC_PAGESIZE), first = (offset + page - 1) / page * page, last = (offset + bytes) / page * page;
+  if (last > first) madvise(data_ + first, size_t(last - first), MADV_DONTNEED);
+}
+
 AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_(path + ".partial") {
   fd_ = open(partial_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (fd_ < 0) fail("cannot create");

@@ -12,6 +12,8 @@ class MappedFile {
   MappedFile(const MappedFile&) = delete;
   // Throws Error(kFile) if the range does not lie within the file.
   const uint8_t* range(int64_t offset, int64_t bytes) const;
+  // Gives the memory of a range back once it has been read: mapped pages count as the process's own.
+  void done_with(int64_t offset, int64_t bytes) const;
   const std::string& path() const { return path_; }
 
  private:

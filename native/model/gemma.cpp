@@ -9,11 +9,7 @@ namespace gt {
 Gemma::Gemma(const Config& config, DType dtype, Device& device, bool master) : config_(config), table_(config), dtype_(dtype), device_(device) {
   require(dtype == DType::f32 || dtype == DType::bf16, Code::kArgument, "dtype is ", name_of(dtype), ", expected float32 or bfloat16");
   weights_ = Buffer(device, table_.total() * size_of(dtype));
-  device.zero(weights_.data(), size_t(weights_.bytes()));
-  if (master && dtype == DType::bf16) {
-    remainders_ = Buffer(device, table_.total() * size_of(DType::i16));
-    device.zero(remainders_.data(), size_t(remainders_.bytes()));
-  }
+  if (master && dtype == DType::bf16) remainders_ = Buffer(device, table_.total() * size_of(DType::i16));
 }
 
 void Gemma::reserve_positions(int64_t longest) {

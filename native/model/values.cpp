@@ -82,6 +82,7 @@ void load_values(Device& device, const Values& values, const Parameter& p, const
       require(std::isfinite(x), Code::kFile, file.path(), ": ", p.name, " has a value that is not finite (", x, ") at element ", i);
     }
     put(values, p.offset + b, e - b, piece.data());
+    file.done_with(offset + b * size_of(type), (e - b) * size_of(type));
   });
 }
 

@@ -8,10 +8,7 @@ namespace gt {
 
 Trainer::Trainer(Gemma& model, bool checkpointing) : model_(model), checkpointing_(checkpointing) {
   const int64_t bytes = model.table().total() * 4;
-  for (Buffer* b : {&gradients_, &exp_avg_, &exp_avg_sq_}) {
-    *b = Buffer(model.device(), bytes);
-    model.device().zero(b->data(), size_t(bytes));
-  }
+  for (Buffer* b : {&gradients_, &exp_avg_, &exp_avg_sq_}) *b = Buffer(model.device(), bytes);
 }
 
 UpdateResult Trainer::update(const UpdateOptions& options) {
@@ -21,7 +18,7 @@ UpdateResult Trainer::update(const UpdateOptions& options) {
   UpdateResult result;
   result.grad_norm = global_norm(device, gradients()) / options.divisor;
   if (!std::isfinite(result.grad_norm)) {
-    device.zero(gradients_.data(), size_t(gradients_.bytes()));
+    discard();
     return result;
   }
   double clip = options.max_grad_norm > 0 ? std::min(1.0, options.max_grad_norm / (result.grad_norm + 1e-6)) : 1.0;

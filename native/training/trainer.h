@@ -26,6 +26,9 @@ class Trainer {
   // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient.
   UpdateResult update(const UpdateOptions& options);
 
+  // Forgets what was accumulated since the last update.
+  void discard() { model_.device().zero(gradients_.data(), size_t(gradients_.bytes())); }
+
   Tensor gradients() const { return arena(gradients_); }
   Tensor exp_avg() const { return arena(exp_avg_); }
   Tensor exp_avg_sq() const { return arena(exp_avg_sq_); }

@@ -10,6 +10,11 @@
 namespace gt {
 namespace {
 
+void check_numbers(const char* op, float scale, int64_t window) {
+  require(std::isfinite(scale), Code::kArgument, op, ": scale is ", scale, ", expected a finite number");
+  require(window >= 0, Code::kArgument, op, ": window is ", window, ", expected 0 (no window) or a number of tokens");
+}
+
 // q, k and qkv of forward and backward, and what they have in common.
 cpu::AttentionShape check_operands(const char* op, const Tensor& q, const Tensor& k, const Tensor& qkv, float scale, int64_t window) {
   require(q.rank == 3 && q.shape[1] > 0 && q.shape[2] > 0, Code::kShape, op, ": q is ", q.describe(), ", expected [T, H, D]");
@@ -20,8 +25,7 @@ cpu::AttentionShape check_operands(const char* op, const Tensor& q, const Tensor
   require_dtype(op, "q", q, {DType::f32, DType::bf16});
   require_dtype(op, "k", k, {q.dtype});
   require_dtype(op, "qkv", qkv, {q.dtype});
-  require(std::isfinite(scale), Code::kArgument, op, ": scale is ", scale, ", expected a finite number");
-  require(window >= 0, Code::kArgument, op, ": window is ", window, ", expected 0 (no window) or a number of tokens");
+  check_numbers(op, scale, window);
   return {q.dtype, H, K, D, scale, window};
 }
 
@@ -80,7 +84,9 @@ void attention_forward(Device& device, const Tensor& out, const Tensor& lse, con
     case DeviceKind::cpu: {
       const auto query_blocks = cut(first, starts.shape[0] - 1, shape.K, shape.H / shape.K);
       const Scratch scratch(device, int64_t(query_blocks.size()), shape.D);
-      return GT_PICK(cpu::attention).forward(device.threads(), shape, out.data, lse.as<float>(), q.data, k.data, qkv.data, query_blocks.data(), int64_t(query_blocks.size()), scratch.data, scratch.slots);
+      cpu::AttentionTensors x;
+      x.q = q.data, x.k = k.data, x.qkv = qkv.data, x.out = out.data, x.lse = lse.as<float>(), x.T = T;
+      return GT_PICK(cpu::attention).forward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), nullptr, 0, scratch.data, scratch.slots});
     }
     default: no_backend(op, device);
   }
@@ -110,7 +116,10 @@ void attention_backward(Device& device, const Tensor& dq, const Tensor& dk, cons
       const auto query_blocks = cut(first, S, K, H / K), key_blocks = cut(first, S, K, 1);
       const Scratch scratch(device, int64_t(query_blocks.size()), D);
       std::vector<float> delta(size_t(T * H));
-      return GT_PICK(cpu::attention).backward(device.threads(), shape, dq.data, dk.data, dqkv.data, dout.data, out.data, lse.as<float>(), delta.data(), T, q.data, k.data, qkv.data, query_blocks.data(), int64_t(query_blocks.size()), key_blocks.data(), int64_t(key_blocks.size()), scratch.data, scratch.slots);
+      cpu::AttentionTensors x;
+      x.q = q.data, x.k = k.data, x.qkv = qkv.data, x.out = out.data, x.lse = lse.as<float>(), x.T = T;
+      x.dout = dout.data, x.dq = dq.data, x.dk = dk.data, x.dqkv = dqkv.data, x.delta = delta.data();
+      return GT_PICK(cpu::attention).backward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), key_blocks.data(), int64_t(key_blocks.size()), scratch.data, scratch.slots});
     }
     default: no_backend(op, device);
   }
@@ -126,10 +135,11 @@ void attention_decode(Device& device, const Tensor& out, const Tensor& q, const 
   require_shape(op, "out", out, {B, H, D});
   require_shape(op, "lengths", lengths, {B});
   require_dtype(op, "q", q, {DType::f32, DType::bf16});
-  for (const Tensor* t : {&key_cache, &value_cache, &out}) require_dtype(op, t == &out ? "out" : t == &key_cache ? "key_cache" : "value_cache", *t, {q.dtype});
+  require_dtype(op, "key_cache", key_cache, {q.dtype});
+  require_dtype(op, "value_cache", value_cache, {q.dtype});
+  require_dtype(op, "out", out, {q.dtype});
   require_dtype(op, "lengths", lengths, {DType::i32});
-  require(std::isfinite(scale), Code::kArgument, op, ": scale is ", scale, ", expected a finite number");
-  require(window >= 0, Code::kArgument, op, ": window is ", window, ", expected 0 (no window) or a number of tokens");
+  check_numbers(op, scale, window);
   const int32_t* length = lengths.as<int32_t>();
   for (int64_t b = 0; b < B; b++)
     require(length[b] >= 1 && length[b] <= L, Code::kArgument, op, ": lengths[", b, "] is ", length[b], ", expected 1 to ", L, ", the rows of the cache");

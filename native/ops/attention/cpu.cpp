@@ -1,195 +1,13 @@
-// CPU backend of attention. A task owns a block of query rows (or keys); these lie transposed, one per lane, while blocks of keys
-// (or query rows) stream past. So maxima, sums and masks are lane by lane, and the only two products are those of tiles.h.
-// The query heads that share a kv head are rows of one block: each key is loaded once for all of them.
+// CPU backend of attention: hands the blocks that the door cut to the threads.
 #include "ops/attention/cpu.h"
 
-#include <cfloat>
-#include <cmath>
 #include <type_traits>
 
-#include "cpu/vec.h"
-#include "ops/attention/tiles.h"
+#include "cpu/rows.h"
+#include "ops/attention/blocks.h"
 
 namespace gt::cpu {
 namespace {
-
-constexpr int64_t kStreamed = kAttentionStreamed;
-
-GT_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-GT_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-GT_INLINE i32x16 load_int(const int32_t* p) {
-  i32x16 v;
-  __builtin_memcpy(&v, p, 64);
-  return v;
-}
-
-struct Scratch {
-  float *owned, *owned2;      // [D, kOwned]
-  float *sums, *sums2;        // [kOwned, stride]
-  float *rows, *rows2;        // [kStreamed, stride]
-  float *scores, *scores2;    // [kStreamed, kOwned]
-  Scratch(float* p, int64_t D) {
-    const int64_t stride = attention_row_stride(D);
-    owned = p, owned2 = owned + D * kOwned;
-    sums = owned2 + D * kOwned, sums2 = sums + kOwned * stride;
-    rows = sums2 + kOwned * stride, rows2 = rows + kStreamed * stride;
-    scores = rows2 + kStreamed * stride, scores2 = scores + kStreamed * kOwned;
-  }
-};
-
-// Which keys the query rows [first, first + count) see: from[r] <= key <= to[r]. Row r is at position offset + r / group.
-// The lanes that pad the block see none.
-struct Visible {
-  int64_t offset, group, window, first, count;
-  int32_t from[kOwned], to[kOwned];
-  Visible(int64_t offset, int64_t group, int64_t window, int64_t first, int64_t count) : offset(offset), group(group), window(window), first(first), count(count) {
-    for (int64_t r = 0; r < kOwned; r++) {
-      from[r] = r < count ? int32_t(first_key(r)) : 0;
-      to[r] = r < count ? int32_t(position(r)) : -1;
-    }
-  }
-  int64_t position(int64_t r) const { return offset + (first + r) / group; }
-  int64_t first_key(int64_t r) const { return window ? larger(0, position(r) - window + 1) : 0; }
-  int64_t end_key() const { return position(count - 1) + 1; }
-  i32x16 sees(int32_t key, int64_t c) const { return (load_int(from + c) <= key) & (load_int(to + c) >= key); }
-
-  // The lanes, in steps of 16, outside of which no row sees any of the keys [key, end).
-  int64_t first_lane(int64_t key) const { return round_down(larger(0, (key - offset) * group - first)); }
-  int64_t end_lane(int64_t end) const {
-    const int64_t rows = window ? larger(0, smaller(count, (end - 1 + window - offset) * group - first)) : count;
-    return round_up(rows);
-  }
-
-  // body(key, n, first lane, lanes) for the keys in order. Steps end at multiples of kStreamed, whatever the rows: then a
-  // row's sums are cut at the same keys in every block, and in decode.
-  template <class Body>
-  void for_keys(const Body& body) const {
-    for (int64_t key = first_key(0), end = end_key(), next; key < end; key = next) {
-      next = smaller(end, (key / kStreamed + 1) * kStreamed);
-      const int64_t lane = first_lane(key);
-      body(key, next - key, lane, end_lane(next) - lane);
-    }
-  }
-};
-
-// Online softmax (Milakov & Gimelshein 2018) of scores [n, lanes] in place: exp(score - peak), with peak, total and the factor
-// `keep` by which earlier sums shrink. A score that is not finite makes the row's total NaN, which exp16 alone would hide.
-void softmax_step(float* scores, int64_t n, int64_t key, const Visible& visible, int64_t lane, int64_t lanes, float scale, float* peak, float* total, float* keep) {
-  for (int64_t c = lane; c < lane + lanes; c += kLanes) {
-    const f32x16 before = load16(peak + c);
-    f32x16 top = before, poison{};
-    for (int64_t u = 0; u < n; u++) {
-      const i32x16 sees = visible.sees(int32_t(key + u), c);
-      f32x16 s = load16(scores + u * kOwned + c) * scale;
-      poison += select(sees, s * 0.f, f32x16{});
-      s = select(sees, s, splat(-INFINITY));
-      top = max16(top, s);
-      store16(scores + u * kOwned + c, s);
-    }
-    const f32x16 shrink = exp16(before - top);
-    f32x16 sum = load16(total + c) * shrink + poison;
-    for (int64_t u = 0; u < n; u++) {
-      const f32x16 p = exp16(load16(scores + u * kOwned + c) - top);
-      sum += p;
-      store16(scores + u * kOwned + c, p);
-    }
-    store16(peak + c, top), store16(total + c, sum), store16(keep + c, shrink);
-  }
-}
-
-template <class T>
-void forward_block(const Rows<T>& out, const Rows<float>* lse, const Rows<const T>& q, const Rows<const T>& k, const Rows<const T>& v, const Visible& visible, float scale, const Scratch& s) {
-  const int64_t D = q.D, stride = attention_row_stride(D), first = visible.first, count = visible.count;
-  float peak[kOwned], total[kOwned], keep[kOwned];
-  for (int64_t r = 0; r < kOwned; r++) peak[r] = -FLT_MAX, total[r] = 0;
-  __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, q, first, count);
-  visible.for_keys([&](int64_t key, int64_t n, int64_t lane, int64_t lanes) {
-    load_rows(s.rows, stride, k, key, n);
-    load_rows(s.rows2, stride, v, key, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
-    softmax_step(s.scores, n, key, visible, lane, lanes, scale, peak, total, keep);
-    accumulate(s.sums + lane * stride, keep + lane, s.scores + lane, s.rows2, n, lanes, D);
-  });
-  store_rows(out, first, count, s.sums, stride, [&](int64_t r) { return 1.f / total[r]; });
-  if (lse)
-    for (int64_t r = 0; r < count; r++) *(*lse)[first + r] = peak[r] + std::log(total[r]);
-}
-
-// scores and dscores [n, lanes], which hold q·k and dout·v, become p and p · (dp - delta). `sees`, `lse` and `delta` give their
-// sixteen values for streamed row i and lanes c..c+15.
-template <class Sees, class Lse, class Delta>
-GT_INLINE void backward_step(float* scores, float* dscores, int64_t n, int64_t lane, int64_t lanes, float scale, const Sees& sees, const Lse& lse, const Delta& delta) {
-  for (int64_t i = 0; i < n; i++)
-    for (int64_t c = lane; c < lane + lanes; c += kLanes) {
-      const f32x16 p = select(sees(i, c), exp16(load16(scores + i * kOwned + c) * scale - lse(i, c)), f32x16{});
-      store16(scores + i * kOwned + c, p);
-      store16(dscores + i * kOwned + c, p * (load16(dscores + i * kOwned + c) - delta(i, c)));
-    }
-}
-
-struct Ones {
-  float values[kOwned];
-  Ones() { for (float& v : values) v = 1; }
-};
-
-template <class T>
-void backward_query_block(const Rows<T>& dq, const Rows<const T>& dout, const Rows<const float>& lse, const Rows<const float>& delta, const Rows<const T>& q, const Rows<const T>& k, const Rows<const T>& v, const Visible& visible, float scale, const Scratch& s) {
-  const int64_t D = q.D, stride = attention_row_stride(D), first = visible.first, count = visible.count;
-  const Ones ones;
-  float row_lse[kOwned] = {}, row_delta[kOwned] = {};
-  for (int64_t r = 0; r < count; r++) row_lse[r] = *lse[first + r], row_delta[r] = *delta[first + r];
-  __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, q, first, count);
-  load_transposed(s.owned2, dout, first, count);
-  visible.for_keys([&](int64_t key, int64_t n, int64_t lane, int64_t lanes) {
-    load_rows(s.rows, stride, k, key, n);
-    load_rows(s.rows2, stride, v, key, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
-    products(s.scores2 + lane, s.rows2, s.owned2 + lane, round_up(n), lanes, D);
-    backward_step(s.scores, s.scores2, n, lane, lanes, scale,
-      [&](int64_t i, int64_t c) { return visible.sees(int32_t(key + i), c); },
-      [&](int64_t, int64_t c) { return load16(row_lse + c); },
-      [&](int64_t, int64_t c) { return load16(row_delta + c); });
-    accumulate(s.sums + lane * stride, ones.values, s.scores2 + lane, s.rows, n, lanes, D);
-  });
-  store_rows(dq, first, count, s.sums, stride, [&](int64_t) { return scale; });
-}
-
-// Keys [first, first + count) of a sequence of `length` tokens, against every query row that sees one of them.
-template <class T>
-void backward_key_block(const Rows<T>& dk, const Rows<T>& dv, const Rows<const T>& dout, const Rows<const float>& lse, const Rows<const float>& delta, const Rows<const T>& q, const Rows<const T>& k, const Rows<const T>& v, int64_t length, int64_t first, int64_t count, int64_t window, float scale, const Scratch& s) {
-  const int64_t D = q.D, stride = attention_row_stride(D), group = q.group;
-  const Ones ones;
-  int32_t keys[kOwned];
-  for (int64_t c = 0; c < kOwned; c++) keys[c] = int32_t(first + c);
-  __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
-  __builtin_memset(s.sums2, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, k, first, count);
-  load_transposed(s.owned2, v, first, count);
-  const int64_t end = group * (window ? smaller(length, first + count - 1 + window) : length);
-  for (int64_t row = first * group; row < end; row += kStreamed) {
-    const int64_t n = smaller(kStreamed, end - row);
-    const int64_t position = row / group, last_position = (row + n - 1) / group;
-    const int64_t lane = window ? round_down(larger(0, position - window + 1 - first)) : 0;
-    const int64_t lanes = round_up(smaller(count, last_position + 1 - first)) - lane;
-    load_rows(s.rows, stride, q, row, n);
-    load_rows(s.rows2, stride, dout, row, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
-    products(s.scores2 + lane, s.rows2, s.owned2 + lane, round_up(n), lanes, D);
-    backward_step(s.scores, s.scores2, n, lane, lanes, scale,
-      [&](int64_t i, int64_t c) {
-        const int32_t t = int32_t((row + i) / group), from = int32_t(window ? larger(0, t - window + 1) : 0);
-        return (load_int(keys + c) <= t) & (load_int(keys + c) >= from);
-      },
-      [&](int64_t i, int64_t) { return splat(*lse[row + i]); },
-      [&](int64_t i, int64_t) { return splat(*delta[row + i]); });
-    accumulate(s.sums + lane * stride, ones.values, s.scores2 + lane, s.rows, n, lanes, D);
-    accumulate(s.sums2 + lane * stride, ones.values, s.scores + lane, s.rows2, n, lanes, D);
-  }
-  store_rows(dk, first, count, s.sums, stride, [&](int64_t) { return scale; });
-  store_rows(dv, first, count, s.sums2, stride, [&](int64_t) { return 1.f; });
-}
 
 // body(task, scratch): as many tasks at a time as there are slots of scratch
 template <class Body>
@@ -201,44 +19,34 @@ void run_with_scratch(Threads& threads, int64_t tasks, int64_t D, float* scratch
   });
 }
 
-// Where the rows of one task's sequence and kv head lie in the tensors of the op.
-struct Layout {
-  const AttentionShape& shape;
-  const AttentionBlock& block;
-  int64_t group = shape.H / shape.K;
-  // in [T, H, width]: the query heads that share the kv head
-  template <class T>
-  Rows<T> queries(T* tensor, int64_t width) const {
-    return {tensor + (block.start * shape.H + block.head * group) * width, shape.H * width, group, width};
-  }
-  // in [T, K, D]
-  template <class T>
-  Rows<T> keys(T* tensor) const { return {tensor + (block.start * shape.K + block.head) * shape.D, shape.K * shape.D, 1, shape.D}; }
-  // in [T, H + 2K, D]
-  template <class T>
-  Rows<T> values(T* tensor) const {
-    const int64_t heads = shape.H + 2 * shape.K;
-    return {tensor + (block.start * heads + shape.H + shape.K + block.head) * shape.D, heads * shape.D, 1, shape.D};
-  }
-};
-
-// Calls body with a typed null pointer for the runtime dtype.
-template <class Body>
-void with_type(DType t, const Body& body) {
-  if (t == DType::f32) body((float*)nullptr);
-  else body((bf16*)nullptr);
+// Where the rows of a task lie: tensors with the query heads [T, H, width], the kv heads [T, K, D], and fused [T, H + 2K, D], whose last
+// K heads are the values.
+template <class T>
+GroupRows<T> rows_of(const AttentionShape& shape, const AttentionTensors& x, const AttentionBlock& block) {
+  const int64_t H = shape.H, K = shape.K, D = shape.D, group = H / K;
+  auto rows = [&](auto* tensor, int64_t heads, int64_t first_head, int64_t of_group, int64_t width) {
+    return Rows<std::remove_pointer_t<decltype(tensor)>>{tensor ? tensor + (block.start * heads + first_head) * width : nullptr, heads * width, of_group, width};
+  };
+  auto queries = [&](void* tensor) { return rows((T*)tensor, H, block.head * group, group, D); };
+  auto statistics = [&](float* tensor) { return rows(tensor, H, block.head * group, group, 1); };
+  auto keys = [&](void* tensor) { return rows((T*)tensor, K, block.head, 1, D); };
+  auto values = [&](void* tensor) { return rows((T*)tensor, H + 2 * K, H + K + block.head, 1, D); };
+  return {queries(x.q), queries(x.out), queries(x.dout), queries(x.dq), statistics(x.lse), statistics(x.delta), keys(x.k), values(x.qkv), keys(x.dk), values(x.dqkv)};
 }
 
-void forward(Threads& threads, const AttentionShape& shape, void* out, float* lse, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, float* scratch, int64_t slots) {
-  const int64_t D = shape.D;
+// body(rows of the sequence and kv head, visible keys, scratch) for every query block
+template <class T, class Body>
+void for_query_blocks(Threads& threads, const AttentionShape& shape, const AttentionTensors& x, const AttentionTasks& tasks, const Body& body) {
+  run_with_scratch(threads, tasks.query_count, shape.D, tasks.scratch, tasks.slots, [&](int64_t task, const Scratch& s) {
+    const AttentionBlock& block = tasks.query_blocks[task];
+    body(rows_of<T>(shape, x, block), Visible(0, shape.H / shape.K, shape.window, block.first, block.count), s);
+  });
+}
+
+void forward(Threads& threads, const AttentionShape& shape, const AttentionTensors& x, const AttentionTasks& tasks) {
   with_type(shape.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    run_with_scratch(threads, query_count, D, scratch, slots, [&](int64_t task, const Scratch& s) {
-      const Layout at{shape, query_blocks[task]};
-      const Visible visible(0, at.group, shape.window, at.block.first, at.block.count);
-      const Rows<float> lse_rows = at.queries(lse, 1);
-      forward_block<T>(at.queries((T*)out, D), &lse_rows, at.queries((const T*)q, D), at.keys((const T*)k), at.values((const T*)qkv), visible, shape.scale, s);
-    });
+    for_query_blocks<T>(threads, shape, x, tasks, [&](const GroupRows<T>& rows, const Visible& visible, const Scratch& s) { forward_block(rows, visible, shape.scale, s); });
   });
 }
 
@@ -246,44 +54,37 @@ void forward(Threads& threads, const AttentionShape& shape, void* out, float* ls
 template <class T>
 void delta_rows(float* delta, const T* dout, const T* out, int64_t begin, int64_t end, int64_t D) {
   for (int64_t r = begin; r < end; r++) {
-    f32x16 products{};
-    int64_t d = r * D, stop = d + D;
-    for (; d + kLanes <= stop; d += kLanes) products += load16(dout + d) * load16(out + d);
-    if (d < stop) products += load_part(dout + d, stop - d) * load_part(out + d, stop - d);
-    delta[r] = sum(products);
+    f32x16 dots{};
+    lanes(D, [&](int64_t d, int64_t n) { dots += get(dout + r * D + d, n) * get(out + r * D + d, n); });
+    delta[r] = sum(dots);
   }
 }
 
-void backward(Threads& threads, const AttentionShape& shape, void* dq, void* dk, void* dqkv, const void* dout, const void* out, const float* lse, float* delta, int64_t tokens, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, const AttentionBlock* key_blocks, int64_t key_count, float* scratch, int64_t slots) {
-  const int64_t D = shape.D;
+void backward(Threads& threads, const AttentionShape& shape, const AttentionTensors& x, const AttentionTasks& tasks) {
   with_type(shape.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    threads.ranges(tokens * shape.H, kStreamed, [&](int64_t b, int64_t e) { delta_rows(delta, (const T*)dout, (const T*)out, b, e, D); });
-    run_with_scratch(threads, query_count, D, scratch, slots, [&](int64_t task, const Scratch& s) {
-      const Layout at{shape, query_blocks[task]};
-      const Visible visible(0, at.group, shape.window, at.block.first, at.block.count);
-      backward_query_block<T>(at.queries((T*)dq, D), at.queries((const T*)dout, D), at.queries(lse, 1), at.queries((const float*)delta, 1), at.queries((const T*)q, D), at.keys((const T*)k), at.values((const T*)qkv), visible, shape.scale, s);
-    });
-    run_with_scratch(threads, key_count, D, scratch, slots, [&](int64_t task, const Scratch& s) {
-      const Layout at{shape, key_blocks[task]};
-      backward_key_block<T>(at.keys((T*)dk), at.values((T*)dqkv), at.queries((const T*)dout, D), at.queries(lse, 1), at.queries((const float*)delta, 1), at.queries((const T*)q, D), at.keys((const T*)k), at.values((const T*)qkv), at.block.length, at.block.first, at.block.count, shape.window, shape.scale, s);
+    threads.ranges(x.T * shape.H, kStreamed, [&](int64_t b, int64_t e) { delta_rows(x.delta, (const T*)x.dout, (const T*)x.out, b, e, shape.D); });
+    for_query_blocks<T>(threads, shape, x, tasks, [&](const GroupRows<T>& rows, const Visible& visible, const Scratch& s) { backward_query_block(rows, visible, shape.scale, s); });
+    run_with_scratch(threads, tasks.key_count, shape.D, tasks.scratch, tasks.slots, [&](int64_t task, const Scratch& s) {
+      const AttentionBlock& block = tasks.key_blocks[task];
+      backward_key_block(rows_of<T>(shape, x, block), block.length, block.first, block.count, shape.window, shape.scale, s);
     });
   });
 }
 
 // Sequence b is q[b] at position lengths[b] - 1 of a cache that starts at token b · L. More than kOwned heads in a group take several blocks.
-void decode(Threads& threads, const AttentionShape& shape, void* out, const void* q, const void* key_cache, const void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots) {
-  const int64_t D = shape.D, group = shape.H / shape.K;
+void decode(Threads& threads, const AttentionShape& shape, void* out, void* q, void* key_cache, void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots) {
   with_type(shape.dtype, [&](auto* type) {
     using T = std::remove_pointer_t<decltype(type)>;
-    run_with_scratch(threads, B * shape.K, D, scratch, slots, [&](int64_t task, const Scratch& s) {
-      const int64_t b = task / shape.K, head = task % shape.K;
-      const AttentionBlock query{b, 1, head, 0, group}, cache{b * L, lengths[b], head, 0, lengths[b]};
-      const Layout row{shape, query}, rows{shape, cache};
-      for (int64_t first = 0; first < group; first += kOwned) {
-        const Visible visible(lengths[b] - 1, group, shape.window, first, smaller(kOwned, group - first));
-        forward_block<T>(row.queries((T*)out, D), nullptr, row.queries((const T*)q, D), rows.keys((const T*)key_cache), rows.keys((const T*)value_cache), visible, shape.scale, s);
-      }
+    run_with_scratch(threads, B * shape.K, shape.D, scratch, slots, [&](int64_t task, const Scratch& s) {
+      const int64_t b = task / shape.K, head = task % shape.K, group = shape.H / shape.K;
+      AttentionTensors tokens, keys, values;
+      tokens.q = q, tokens.out = out, keys.k = key_cache, values.k = value_cache;
+      GroupRows<T> rows = rows_of<T>(shape, tokens, {b, 1, head, 0, group});
+      rows.k = rows_of<T>(shape, keys, {b * L, L, head, 0, L}).k;
+      rows.v = rows_of<T>(shape, values, {b * L, L, head, 0, L}).k;  // the value cache has the layout of keys
+      for (int64_t first = 0; first < group; first += kOwned)
+        forward_block(rows, Visible(lengths[b] - 1, group, shape.window, first, smaller(kOwned, group - first)), shape.scale, s);
     });
   });
 }

@@ -21,9 +21,9 @@ struct AttentionBlock {
 
 // A task owns kAttentionOwned query rows (or keys), which lie across the lanes, and streams the other side past them in steps of
 // kAttentionStreamed. Multiples of 16 lanes; 96 is six full AVX-512 registers, two tiles of three. At D = 256 a thread's scratch is
-// then 600 KB, of which a step touches 230 KB forward and 450 KB backward: it stays in an L2 of 1 MB, and copying a streamed block
-// into scratch (64 · D) is under a tenth of the work done with it (64 · 96 · D, twice or more). Wider blocks would waste more
-// on the diagonal, where half of a block is masked. Fixed: the order of sums depends on them.
+// then 590 KB, of which forward uses 370 KB: it stays in an L2 of 1 MB. Copying a streamed block into scratch moves 64 · D numbers
+// for 64 · 96 · D multiplications or more, so it costs little. Wider blocks would waste more on the diagonal, where half of a
+// block is masked. Fixed, since the order of sums depends on them.
 constexpr int64_t kAttentionOwned = 96;
 constexpr int64_t kAttentionStreamed = 64;
 
@@ -33,12 +33,27 @@ constexpr int64_t attention_scratch(int64_t D) {
   return 2 * (kAttentionOwned * D + (kAttentionOwned + kAttentionStreamed) * attention_row_stride(D) + kAttentionOwned * kAttentionStreamed);
 }
 
+// The tensors of attention.h by the same names; those that an entry does not use are null.
+struct AttentionTensors {
+  void *q = nullptr, *k = nullptr, *qkv = nullptr, *out = nullptr, *dout = nullptr, *dq = nullptr, *dk = nullptr, *dqkv = nullptr;
+  float *lse = nullptr, *delta = nullptr;  // [T, H]
+  int64_t T = 0;
+};
+
 // `scratch`: 64-byte aligned, attention_scratch(D) floats for each of the `slots` tasks that run at a time.
+struct AttentionTasks {
+  const AttentionBlock* query_blocks;
+  int64_t query_count;
+  const AttentionBlock* key_blocks;  // backward only
+  int64_t key_count;
+  float* scratch;
+  int64_t slots;
+};
+
 struct Attention {
-  void (*forward)(Threads&, const AttentionShape&, void* out, float* lse, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, float* scratch, int64_t slots);
-  // delta float32 [T, H]: written, then used
-  void (*backward)(Threads&, const AttentionShape&, void* dq, void* dk, void* dqkv, const void* dout, const void* out, const float* lse, float* delta, int64_t T, const void* q, const void* k, const void* qkv, const AttentionBlock* query_blocks, int64_t query_count, const AttentionBlock* key_blocks, int64_t key_count, float* scratch, int64_t slots);
-  void (*decode)(Threads&, const AttentionShape&, void* out, const void* q, const void* key_cache, const void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots);
+  void (*forward)(Threads&, const AttentionShape&, const AttentionTensors&, const AttentionTasks&);
+  void (*backward)(Threads&, const AttentionShape&, const AttentionTensors&, const AttentionTasks&);  // writes delta, then uses it
+  void (*decode)(Threads&, const AttentionShape&, void* out, void* q, void* key_cache, void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots);
 };
 GT_DECLARE_TABLES(Attention, attention);
 

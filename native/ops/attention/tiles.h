@@ -1,7 +1,7 @@
 // Blocks of float32 in scratch memory and the two products that attention is made of. Part of cpu.cpp: compiled once per
 // instruction set, so everything is in an anonymous namespace.
 #pragma once
-#include "cpu/vec.h"
+#include "cpu/rows.h"
 #include "ops/attention/cpu.h"
 
 namespace gt::cpu {
@@ -34,20 +34,18 @@ struct Rows {
 
 // to [round_up(count), stride] = rows [first, first + count) as float32, padded with zeros in both directions
 template <class T>
-void load_rows(float* to, int64_t stride, const Rows<const T>& rows, int64_t first, int64_t count) {
+void load_rows(float* to, int64_t stride, const Rows<T>& rows, int64_t first, int64_t count) {
   const int64_t D = rows.D;
   for (int64_t r = 0; r < count; r++, to += stride) {
     const T* from = rows[first + r];
-    int64_t d = 0;
-    for (; d + kLanes <= D; d += kLanes) store16(to + d, load16(from + d));
-    if (d < D) store16(to + d, load_part(from + d, D - d));
+    lanes(D, [&](int64_t d, int64_t n) { store16(to + d, get(from + d, n)); });
   }
   for (int64_t r = count; r < round_up(count); r++, to += stride) __builtin_memset(to, 0, size_t(round_up(D)) * 4);
 }
 
 // to [D, kOwned] = the same rows transposed, padded with zeros to a multiple of 16 columns
 template <class T>
-void load_transposed(float* to, const Rows<const T>& rows, int64_t first, int64_t count) {
+void load_transposed(float* to, const Rows<T>& rows, int64_t first, int64_t count) {
   for (int64_t c = 0; c < count; c += kLanes) {
     const int64_t n = count - c < kLanes ? count - c : kLanes;
     const T* from[kLanes];
@@ -63,13 +61,10 @@ void load_transposed(float* to, const Rows<const T>& rows, int64_t first, int64_
 // rows [first, first + count) = from [count, stride] · factor(row)
 template <class T, class Factor>
 void store_rows(const Rows<T>& rows, int64_t first, int64_t count, const float* from, int64_t stride, const Factor& factor) {
-  const int64_t D = rows.D;
   for (int64_t r = 0; r < count; r++, from += stride) {
     T* to = rows[first + r];
     const float f = factor(r);
-    int64_t d = 0;
-    for (; d + kLanes <= D; d += kLanes) store16(to + d, load16(from + d) * f);
-    if (d < D) store_part(to + d, load16(from + d) * f, D - d);
+    lanes(rows.D, [&](int64_t d, int64_t n) { put(to + d, load16(from + d) * f, n); });
   }
 }
 

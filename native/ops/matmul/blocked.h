@@ -14,7 +14,7 @@
 // A kernel family is a struct:
 //   kRowPanels, kColPanels            largest tile, in panels of 16
 //   kUnitStep, kPerUnit               a panel's length is a multiple of kUnitStep units of kPerUnit elements
-//   kInnerBlock, kTileInner           inner dimension that is packed at once, and that a tile runs through, in elements
+//   kTileInner                        elements of the inner dimension that a tile runs through
 //   pack_rows, pack_cols              one or two panels for either side of the product
 //   State                             set up per task, e.g. AMX's tile configuration
 //   tile(panels, sink)
@@ -23,6 +23,16 @@
 
 namespace gt::cpu {
 namespace {
+
+GT_INLINE void put16(float* p, f32x16 v) { store16(p, v); }
+GT_INLINE void put16(bf16* p, f32x16 v) {
+#if defined(__AVX512BF16__)
+  const __m256bh rounded = _mm512_cvtneps_pbh((__m512)v);  // one instruction for store16's seven; subnormal results become zero
+  __builtin_memcpy(p, &rounded, 32);
+#else
+  store16(p, v);
+#endif
+}
 
 // Where a tile goes: out = (plus +) tile. `rows` and `cols` may be less than the tile's.
 template <class Out>
@@ -42,7 +52,7 @@ struct Sink {
     const int64_t c = panel * kLanes, n = s.cols - c;
     if (n >= kLanes) {
       if (s.plus) v = load16(s.plus + row * s.plus_stride + c) + v;
-      store16(s.out + row * s.stride + c, v);
+      put16(s.out + row * s.stride + c, v);
     } else {
       if (s.plus) v = load_part(s.plus + row * s.plus_stride + c, n) + v;
       store_part(s.out + row * s.stride + c, v, n);
@@ -65,6 +75,7 @@ struct Plan {
   int64_t kept_floats, other_floats, sum_floats;  // scratch: the kept panels, one thread's block, float32 sums between inner blocks
 };
 
+constexpr int64_t kAccumulatedInner = 4096;
 constexpr int64_t kKeptFloats = 1 << 20, kOtherFloats = 1 << 17, kSumFloats = 1 << 21;  // 4 MB, 512 KB, 8 MB
 
 template <class Kernel>
@@ -75,7 +86,9 @@ Plan make_plan(int threads, const Product& p) {
   plan.kept_rows = p.keep_b ? p.cols : p.rows;
   plan.other_rows = p.keep_b ? p.rows : p.cols;
   // Equal blocks, so that the last one is not a sliver.
-  const int64_t inner_blocks = std::max<int64_t>(1, (p.inner + Kernel::kInnerBlock - 1) / Kernel::kInnerBlock);
+  // With accumulation, longer ones: the result, which may be larger than all caches, is read and written once per block.
+  const int64_t longest = p.accumulate ? kAccumulatedInner : Kernel::kTileInner;
+  const int64_t inner_blocks = std::max<int64_t>(1, (p.inner + longest - 1) / longest);
   plan.inner_block = up(std::max<int64_t>(1, (p.inner + inner_blocks - 1) / inner_blocks), Kernel::kPerUnit * Kernel::kUnitStep);
   plan.units = plan.inner_block / Kernel::kPerUnit;
   const int64_t tiles = (plan.inner_block + Kernel::kTileInner - 1) / Kernel::kTileInner;

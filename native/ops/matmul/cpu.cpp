@@ -11,13 +11,13 @@ struct FloatMath {
 #if defined(__AVX512F__)
   static constexpr int kRows = 8, kColPanels = 3;
 #elif defined(__AVX2__)
-  static constexpr int kRows = 6, kColPanels = 1;
+  static constexpr int kRows = 4, kColPanels = 1;
 #elif defined(__aarch64__)
   static constexpr int kRows = 5, kColPanels = 1;
 #else
   static constexpr int kRows = 2, kColPanels = 1;
 #endif
-  GT_INLINE f32x16 multiply_add(f32x16 a, f32x16 b, f32x16 sum) { return a * b + sum; }
+  GT_INLINE Register multiply_add(Register a, Register b, Register sum) { return a * b + sum; }
 };
 
 size_t scratch_of(int threads, const Product& p) {

@@ -14,8 +14,7 @@ constexpr int64_t kTile = 16 * kPanel;  // units in a tile register
 
 struct AmxKernel {
   static constexpr int64_t kRowPanels = 2, kColPanels = 2;
-  static constexpr int64_t kPerUnit = Pairs::kPerUnit, kUnitStep = 16, kInnerBlock = 4096;
-  static constexpr int64_t kTileInner = 640;  // 32 rows of it stay in L1
+  static constexpr int64_t kPerUnit = Pairs::kPerUnit, kUnitStep = 16, kTileInner = 640;  // 32 rows of it stay in L1
 
   struct State {
     State() {
@@ -65,24 +64,28 @@ struct AmxKernel {
       _tile_dpbf16ps(2, 5, 6);
       _tile_dpbf16ps(3, 5, 7);
     }
-    // Through one kilobyte, again and again: a larger buffer would share its address bits 6-11 with the loads of the next tile,
-    // which the processor would then hold back (4K aliasing).
-    alignas(64) float sums[kTile];
-    const auto put = [&](int64_t row, int64_t col) {
+    // Through two kilobytes, twice: a larger buffer would share all address bits 6-11 with the loads of the next tile, which the
+    // processor would then hold back (4K aliasing). Whole rows of the tile: a cache line of the result is written once.
+    alignas(64) float sums[2][kTile];
+    const auto put = [&](int64_t first_row) {
       asm volatile("" ::"r"(sums) : "memory");
-      if (sink.plus)
-        for (int64_t r = 0; r < kPanel; r++) store16(sink.out + (row + r) * sink.stride + col, load16(sink.plus + (row + r) * sink.plus_stride + col) + load16(sums + r * kPanel));
-      else
-        for (int64_t r = 0; r < kPanel; r++) store16(sink.out + (row + r) * sink.stride + col, load16(sums + r * kPanel));
+      for (int64_t r = 0; r < kPanel; r++) {
+        const int64_t row = first_row + r;
+        f32x16 left = load16(sums[0] + r * kPanel), right = load16(sums[1] + r * kPanel);
+        if (sink.plus) {
+          left = load16(sink.plus + row * sink.plus_stride) + left;
+          right = load16(sink.plus + row * sink.plus_stride + kPanel) + right;
+        }
+        put16(sink.out + row * sink.stride, left);
+        put16(sink.out + row * sink.stride + kPanel, right);
+      }
     };
-    _tile_stored(0, sums, 64);
-    put(0, 0);
-    _tile_stored(1, sums, 64);
-    put(0, kPanel);
-    _tile_stored(2, sums, 64);
-    put(kPanel, 0);
-    _tile_stored(3, sums, 64);
-    put(kPanel, kPanel);
+    _tile_stored(0, sums[0], 64);
+    _tile_stored(1, sums[1], 64);
+    put(0);
+    _tile_stored(2, sums[0], 64);
+    _tile_stored(3, sums[1], 64);
+    put(kPanel);
   }
 
   // Panel `row_panel` of the left factor times panel `col_panel` of the right one, where the tile has an edge.

@@ -10,7 +10,7 @@ namespace {
 struct PairMath {
   using Unit = Pairs;
   static constexpr int kRows = 8, kColPanels = 3;
-  GT_INLINE f32x16 multiply_add(f32x16 a, f32x16 b, f32x16 sum) { return (f32x16)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+  GT_INLINE Register multiply_add(Register a, Register b, Register sum) { return (Register)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
 };
 
 }  // namespace

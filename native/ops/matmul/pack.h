@@ -106,7 +106,7 @@ void pack_across(uint32_t* to, const Factor& f, int64_t first_row, int64_t rows,
     // Both panels at once: a cache line of bfloat16 feeds both.
     for (; done < inner / per; done++) {
       const T* p = from + done * per * f.inner_stride;
-      for (int64_t i = 0; i < per; i++) __builtin_prefetch(p + (16 + i) * f.inner_stride);
+      for (int64_t i = 0; i < per; i++) __builtin_prefetch(p + (16 + i) * f.inner_stride, 0, 2);
       Unit::across32(to + done * kPanel, to + (units + done) * kPanel, p, f.inner_stride);
     }
   }
@@ -117,7 +117,7 @@ void pack_across(uint32_t* to, const Factor& f, int64_t first_row, int64_t rows,
     for (int64_t r = 0; r < kPanel; r++) row[r] = from + std::min(first + r, rows - 1) * f.row_stride;
     if (f.inner_stride == 1)
       for (; u + 16 <= inner / per; u += 16) {
-        for (int64_t r = 0; r < kPanel; r++) __builtin_prefetch(row[r] + u * per + kPanel * f.row_stride);  // the next panel
+        for (int64_t r = 0; r < kPanel; r++) __builtin_prefetch(row[r] + u * per + kPanel * f.row_stride, 0, 2);  // the next panel, to L2
         for (int64_t i = 0; i < 16; i += 4) transpose4<Unit>(panel + (u + i) * kPanel, row, (u + i) * per);
       }
     for (; u * per < inner; u++)

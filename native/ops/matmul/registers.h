@@ -6,10 +6,21 @@
 namespace gt::cpu {
 namespace {
 
+// One register of the instruction set. (GCC would keep the 64-byte vectors of vec.h in memory where they do not fit one.)
+#if defined(__AVX512F__)
+constexpr int kWidth = 16;
+#elif defined(__AVX2__)
+constexpr int kWidth = 8;
+#else
+constexpr int kWidth = 4;
+#endif
+typedef float Register __attribute__((vector_size(kWidth * 4)));
+constexpr int kPerPanel = kPanel / kWidth;
+
 template <class Math>
 struct RegisterKernel {
   static constexpr int64_t kRowPanels = 1, kColPanels = Math::kColPanels;
-  static constexpr int64_t kPerUnit = Math::Unit::kPerUnit, kUnitStep = 1, kInnerBlock = 4096, kTileInner = 4096;
+  static constexpr int64_t kPerUnit = Math::Unit::kPerUnit, kUnitStep = 1, kTileInner = 1024;
   struct State {};
 
   static void pack_rows(uint32_t* to, const Factor& f, int64_t row, int64_t rows, int64_t k, int64_t inner, int64_t units) {
@@ -22,21 +33,25 @@ struct RegisterKernel {
   template <int R, int C, class Sink>
   GT_INLINE void rows(const Panels& p, int64_t row, int64_t panel, const Sink& sink) {
     const float *const a = reinterpret_cast<const float*>(p.a) + row, *const b = reinterpret_cast<const float*>(p.b) + panel * p.stride;
-    f32x16 sum[R][C] = {};
+    Register sum[R][C * kPerPanel] = {};
     for (int r = 0; r < R; r++) sink.prefetch(row + r);
     for (int64_t u = 0; u < p.units; u++) {
-      f32x16 right[C];
-#pragma GCC unroll 8
-      for (int c = 0; c < C; c++) right[c] = load16(b + c * p.stride + u * kPanel);
-#pragma GCC unroll 8
+      Register right[C * kPerPanel];
+#pragma GCC unroll 16
+      for (int c = 0; c < C * kPerPanel; c++) __builtin_memcpy(&right[c], b + c / kPerPanel * p.stride + u * kPanel + c % kPerPanel * kWidth, sizeof(Register));
+#pragma GCC unroll 16
       for (int r = 0; r < R; r++) {
-        const f32x16 left = splat(a[u * kPanel + r]);
-#pragma GCC unroll 8
-        for (int c = 0; c < C; c++) sum[r][c] = Math::multiply_add(left, right[c], sum[r][c]);
+        const Register left = a[u * kPanel + r] - Register{};  // a broadcast: x - 0 is x, whatever the bits (x + 0 is not)
+#pragma GCC unroll 16
+        for (int c = 0; c < C * kPerPanel; c++) sum[r][c] = Math::multiply_add(left, right[c], sum[r][c]);
       }
     }
     for (int r = 0; r < R; r++)
-      for (int c = 0; c < C; c++) Sink::put(sink, row + r, panel + c, sum[r][c]);
+      for (int c = 0; c < C; c++) {
+        f32x16 v;
+        __builtin_memcpy(&v, &sum[r][c * kPerPanel], sizeof v);
+        Sink::put(sink, row + r, panel + c, v);
+      }
   }
 
   template <int C, class Sink>

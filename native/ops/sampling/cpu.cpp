@@ -8,14 +8,11 @@ namespace gt::cpu {
 namespace {
 
 bool has_nan(const float* z, int64_t V) {
-  i32x16 bad{};
-  lanes(V, [&](int64_t v, int64_t n) {
-    const f32x16 x = get(z + v, n);
-    bad |= x != x;
-  });
+  i32x16 bad{};  // negative where the magnitude's bits lie above infinity's
+  lanes(V, [&](int64_t v, int64_t n) { bad |= 0x7f800000 - ((i32x16)get(z + v, n) & 0x7fffffff); });
   int32_t any = 0;
   for (int i = 0; i < kLanes; i++) any |= bad[i];
-  return any != 0;
+  return any < 0;
 }
 
 bool usable(const float* z, int64_t V, float largest) { return largest > -__builtin_inff() && largest < __builtin_inff() && !has_nan(z, V); }

@@ -115,6 +115,8 @@ export interface NativeModel {
   accumulate(batch: Batch): Promise<BatchMetrics>;
   /** Norm, clip, AdamW; then the gradient is zero. A non-finite gradient norm leaves the weights untouched and is reported. */
   update(update: Update): Promise<{ gradNorm: number; applied: boolean }>;
+  /** The accumulated gradient is zero again. */
+  discard(): Promise<void>;
   /** Prompts packed like a batch (no targets). `onTokens(done)` hears, at most ten times a second, how many prompts are finished. */
   generate(
     tokens: Int32Array,

@@ -153,6 +153,11 @@ export class Model implements AsyncDisposable {
     return this.#call(() => this.#native.update(update));
   }
 
+  /** Forgets the gradient accumulated since the last update. */
+  discard(): Promise<void> {
+    return this.#call(() => this.#native.discard());
+  }
+
   /**
    * New ids for each prompt (token ids, `<bos>` included); the stop id that ended a prompt is its last. Greedy unless temperature
    * is given. A result depends on its prompt and the seed alone, not on the batch. Rejects with an AbortError on signal.
@@ -235,8 +240,9 @@ export class Model implements AsyncDisposable {
     for (const [part, name] of STATE_FILES) await this.#savePart(part, 'float32', join(folder, name));
   }
 
-  /** Restores what saveState wrote; the model must be trainable and of the same configuration. */
+  /** Restores what saveState wrote, and forgets an accumulated gradient; the model must be trainable and of the same configuration. */
   async loadState(folder: string): Promise<void> {
+    await this.discard();
     for (const [part, name] of STATE_FILES) {
       const path = join(folder, name);
       const sources = this.#sources(await readSafetensors(path), path);

@@ -72,6 +72,10 @@ export class BigramModel implements TrainableModel {
     return sums;
   }
 
+  async discard(): Promise<void> {
+    this.gradient.fill(0);
+  }
+
   async update(update: Update): Promise<{ gradNorm: number; applied: boolean }> {
     this.updates.push(update);
     const factor = this.poison(this.updates.length) / update.divisor;

@@ -37,7 +37,8 @@ describe('the order of rows and the positions in the run', () => {
   } as const;
 
   it('are those TRL logged for rows of the same lengths', async () => {
-    const log = rowsLogged(await run(new BigramModel(V), { trainRows: rowsOf(TRAIN_LENGTHS, V), options }));
+    const events = await run(new BigramModel(V), { trainRows: rowsOf(TRAIN_LENGTHS, V), options });
+    const log = rowsLogged(events);
     expect(log.map((row) => row.num_tokens)).toEqual([82, 163, 212, 303, 378, 424]);
     expect(log.map((row) => row.epoch)).toEqual([
       0.36363636363636365, 0.7272727272727273, 1, 1.3636363636363638, 1.7272727272727273, 2,
@@ -45,6 +46,9 @@ describe('the order of rows and the positions in the run', () => {
     expect(log.map((row) => row.step)).toEqual([1, 2, 3, 4, 5, 6]);
     const rates = [0, 0.0025, 0.005, 0.004267766952966369, 0.0025, 0.0007322330470336313];
     for (const [i, row] of log.entries()) expect(row.learning_rate).toBeCloseTo(rates[i]!, 15);
+    // That run: 14294592 = 6 x 498 padded tokens x 4784 parameters outside the embedding.
+    const end = events.at(-1)!;
+    expect(end.type === 'end' && end.row!.total_flos).toBe(6 * 498 * V);
   });
 
   it('follow dataSeed where it is given, else seed', async () => {

@@ -15,7 +15,7 @@ import { freshState, leftover, type MicroBatch, type RunState, recordBest, recor
 /** What training needs of a model; the engine's Model is one. */
 export type TrainableModel = Pick<
   Model,
-  'parameters' | 'accumulate' | 'update' | 'score' | 'save' | 'saveState' | 'loadState'
+  'parameters' | 'accumulate' | 'update' | 'discard' | 'score' | 'save' | 'saveState' | 'loadState'
 >;
 
 export interface TrainerInput {
@@ -76,8 +76,7 @@ export class Trainer {
 
   /**
    * Trains to the end, or until `signal` aborts: then it stops after the running micro-batch with a checkpoint of the last complete
-   * update. Gradients of an update under way are not used; `resume: true` repeats it. (The model still holds them: continue with a
-   * fresh one.) The consumer sets the pace: training waits while an event is handled.
+   * update. Gradients of an update under way are discarded; `resume: true` repeats it. The consumer sets the pace: training waits while an event is handled.
    * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME or _DIVERGED; or the engine's own error
    */
   async *train({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, void, undefined> {
@@ -111,12 +110,9 @@ export class Trainer {
     const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length };
     yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
     for (const { code, message } of notes) yield this.#warning(code, message);
-    const without = this.#rowsWithoutTargets;
-    if (without > 0) {
-      yield this.#warning(
-        'rows-without-targets',
-        `${without} of ${counts.trainRows} rows have no target token and teach nothing.`,
-      );
+    if (this.#rowsWithoutTargets > 0) {
+      const message = `${this.#rowsWithoutTargets} of ${counts.trainRows} rows have no target token and teach nothing.`;
+      yield this.#warning('rows-without-targets', message);
     }
   }
 
@@ -143,15 +139,8 @@ export class Trainer {
     const due = dueAfter(step, plan, options);
     state.evaluated = !due.evaluate;
 
-    if (targets === 0)
-      yield this.#warning('step-without-targets', `Update ${step} had no target token: the weights stay as they were.`);
-    else if (!applied)
-      yield this.#warning(
-        'non-finite',
-        `Update ${step}: the gradient is not finite (norm ${gradNorm}, loss ${loss}): the weights stay as they were.`,
-      );
-    else if (!Number.isFinite(loss))
-      yield this.#warning('non-finite', `Update ${step}: the loss is not finite (${loss}).`);
+    const problem = updateProblem(targets, loss, gradNorm, applied);
+    if (problem !== null) yield this.#warning(problem.code, `Update ${step}: ${problem.what}.`);
     state.nonFinite = targets > 0 && !applied ? state.nonFinite + 1 : 0;
 
     if (due.log) {
@@ -179,18 +168,9 @@ export class Trainer {
 
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
     const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon } = this.options;
-    const step = this.#state.appliedUpdates + 1;
+    const adamw = { maxGradNorm, weightDecay, beta1, beta2, epsilon };
     const began = performance.now();
-    const result = await this.#model.update({
-      learningRate,
-      step,
-      divisor,
-      maxGradNorm,
-      weightDecay,
-      beta1,
-      beta2,
-      epsilon,
-    });
+    const result = await this.#model.update({ learningRate, step: this.#state.appliedUpdates + 1, divisor, ...adamw });
     this.#work.seconds += (performance.now() - began) / 1000;
     return result;
   }
@@ -216,13 +196,8 @@ export class Trainer {
   }
 
   #evaluation(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, LogRow | null, undefined> {
-    return evaluation(
-      this.#model,
-      this.#eval,
-      this.options,
-      { ...this.#position(), tokens: this.#state.tokens },
-      signal,
-    );
+    const at = { ...this.#position(), tokens: this.#state.tokens };
+    return evaluation(this.#model, this.#eval, this.options, at, signal);
   }
 
   /** A checkpoint of the last complete update, unless there is one. */
@@ -247,17 +222,19 @@ export class Trainer {
     state.logHistory.push(row);
     if (options.loadBestModelAtEnd) {
       const folder = await this.#run.bestFolder(state);
-      if (folder === null)
-        yield this.#warning('best-missing', 'No checkpoint holds the best model: the last weights stay.');
-      else if (state.bestCheckpoint !== plan.maxSteps) await this.#model.loadState(folder);
+      if (folder !== null) await this.#model.loadState(folder);
+      else yield this.#warning('best-missing', 'No checkpoint holds the best model: the last weights stay.');
     }
-    if (this.#run.enabled)
-      yield { type: 'save', step: state.step, folder: await this.#run.saveModel(state), final: true };
+    if (this.#run.enabled) {
+      const folder = await this.#run.saveModel(state);
+      yield { type: 'save', step: state.step, folder, final: true };
+    }
     yield { type: 'end', reason: 'completed', step: state.step, row, folder: options.outputDir };
   }
 
   async *#abort(): AsyncGenerator<TrainEvent, void, undefined> {
     const { step } = this.#state;
+    await this.#model.discard();
     if (step > 0) yield* this.#save();
     yield { type: 'end', reason: 'aborted', step, row: null, folder: await this.#run.newestFolder() };
   }
@@ -305,4 +282,19 @@ export class Trainer {
   #warning(code: WarningCode, message: string): TrainEvent {
     return { type: 'warning', code, message, step: this.#state.step };
   }
+}
+
+/** What is to be told about an update that did not go as it should. */
+function updateProblem(
+  targets: number,
+  loss: number,
+  gradNorm: number,
+  applied: boolean,
+): { code: WarningCode; what: string } | null {
+  const kept = 'the weights stay as they were';
+  if (targets === 0) return { code: 'step-without-targets', what: `there is no target token, so ${kept}` };
+  if (!applied)
+    return { code: 'non-finite', what: `the gradient is not finite (norm ${gradNorm}, loss ${loss}), so ${kept}` };
+  if (!Number.isFinite(loss)) return { code: 'non-finite', what: `the loss is not finite (${loss})` };
+  return null;
 }

@@ -76,10 +76,15 @@ describe('abort and resume', () => {
       const outputDir = join(root, String(abortAt));
       const first = await run({ outputDir }, abortAt);
       expect(first.end, `abort after event ${abortAt}`).toMatchObject({ reason: 'aborted', row: null });
+      expect(first.model.gradient.every((g) => g === 0), 'gradients of an update under way').toBe(true);
+      const later = first.events.slice(abortAt).map((event) => event.type);
+      expect(later, `what follows an abort after event ${abortAt}`).not.toContain('progress');
+      expect(later).not.toContain('evaluating');
       const second = await run({ outputDir, resume: true });
       expect(second.end, `resume after event ${abortAt}`).toMatchObject({ reason: 'completed', step: 6 });
       expect(second.model.weights, `weights after event ${abortAt}`).toEqual(whole.model.weights);
       expect(withoutTimes((await trainerState(outputDir)).log_history), `log after event ${abortAt}`).toEqual(log);
+      expect(withoutTimes((await trainerState(join(outputDir, 'checkpoint-6'))).log_history)).toEqual(log.slice(0, -1));
       expect(await readFile(join(outputDir, 'model.safetensors'))).toEqual(
         await readFile(join(root, 'whole', 'model.safetensors')),
       );
@@ -194,6 +199,7 @@ describe('a checkpoint of another run is refused, naming what differs', () => {
     [{ numTrainEpochs: 4 }, 'maxSteps was 6, and now it is 8'],
     [{ warmupRatio: 0 }, 'warmupSteps was 2, and now it is 0'],
     [{ seed: 1 }, 'dataSeed was 42, and now it is 1'],
+    [{ packing: true, maxSteps: 6 }, 'packing was false, and now it is true'],
     [{ compat: 'trl' }, "compat was null, and now it is 'trl'"],
   ] satisfies [Partial<TrainOptions>, string][])('%j', async (options, difference) => {
     const outputDir = join(root, 'run');

@@ -19,6 +19,7 @@ const SETTINGS = [
   'adamBeta1',
   'adamBeta2',
   'adamEpsilon',
+  'packing',
   'compat',
 ] as const satisfies readonly TrainOptionName[];
 
@@ -39,6 +40,7 @@ export function identity(
     dataSeed: options.dataSeed ?? options.seed,
   };
   for (const name of SETTINGS) settings[name] = options[name];
+  if (options.packing) settings.maxLength = options.maxLength;
   return { settings, data };
 }
 

@@ -5,8 +5,9 @@ import type { LogRow } from './events.js';
 import { Trainer } from './loop.js';
 
 /**
- * What TRL 1.13 on transformers 5.18 logged (scripts/trl_bigram.py) for the very same float64 bigram model, rows and settings (loss_type 'nll', which gives the
- * same numbers as 'chunked_nll'; the order of its last three metrics differs and is not compared here). Losses there are float32.
+ * What TRL 1.13 on transformers 5.18 logged (scripts/trl_bigram.py) for the very same float64 bigram model, rows and settings. With
+ * loss_type 'nll' the last three metrics come in another order than with the default 'chunked_nll', so order is not compared here.
+ * Losses there are float32.
  */
 const V = 11;
 const trainRows = masked(rowsOf([7, 9, 8, 11, 8, 5, 11, 12, 5, 13, 13, 12, 11, 10, 11, 14, 13, 13, 7, 5, 14], V));
