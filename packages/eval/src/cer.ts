@@ -3,15 +3,12 @@
  * over code points with unit costs; a corpus is sum of edits / sum of reference characters.
  * Source: huggingface/evaluate metrics/cer/cer.py, jitsi/jiwer 4.0.
  */
-
-/** What Python's str.strip() removes; JavaScript's trim() differs in \x1c-\x1f, \x85 and \ufeff. */
-const PYTHON_SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000';
-const STRIP = new RegExp(`^[${PYTHON_SPACE}]+|[${PYTHON_SPACE}]+$`, 'gu');
+import { strip } from '@gemmatune/schema';
 
 /** Edits that turn `prediction` into `reference`, and the reference's length, both in code points. */
 export function characterErrors(prediction: string, reference: string): { edits: number; characters: number } {
-  const p = Array.from(prediction.replace(STRIP, ''));
-  const r = Array.from(reference.replace(STRIP, ''));
+  const p = Array.from(strip(prediction));
+  const r = Array.from(strip(reference));
   // One row of the Levenshtein table at a time: row[j] = distance of the first i of p to the first j of r.
   let row = Uint32Array.from({ length: r.length + 1 }, (_, j) => j);
   for (let i = 1; i <= p.length; i++) {
