@@ -1,5 +1,4 @@
-import { type ExactJson, InputError, JsonNumber, parseExample } from '@gemmatune/schema';
-import { parseExactJson, type TemplateValue } from '@gemmatune/template';
+import { InputError, parseExample, toJson } from '@gemmatune/schema';
 import type { NumberedRow } from './encode.js';
 import { readRows } from './formats/index.js';
 
@@ -14,17 +13,7 @@ export async function* readTrainingRows(path: string): AsyncIterable<NumberedRow
   };
   for await (const { line, value } of readRows(path, { onMalformed })) {
     rows++;
-    yield { line, row: parseExample(templateValue(value), `${path} line ${line}`) };
+    yield { line, row: parseExample(toJson(value), `${path} line ${line}`) };
   }
   if (rows === 0) throw new InputError(`${path}: found no row, expected at least one.`);
-}
-
-/** As plain JSON, but for numbers such as 20.0 that templates print differently from JavaScript: those keep their text. */
-function templateValue(value: ExactJson): TemplateValue {
-  if (value instanceof JsonNumber) return parseExactJson(value.text);
-  if (Array.isArray(value)) return value.map(templateValue);
-  if (value instanceof Map) {
-    return Object.fromEntries(Array.from(value, ([key, item]) => [key, templateValue(item)]));
-  }
-  return value;
 }

@@ -1,5 +1,4 @@
-import { InputError } from './errors.js';
-import type { Json } from './index.js';
+import { pythonFloat } from './python-text.js';
 
 /**
  * JSON exactly as Python's `json` module reads and writes it. JavaScript's own parser forgets what the reference results depend
@@ -14,6 +13,11 @@ export type ExactObject = Map<string, ExactJson>;
 export class JsonNumber {
   constructor(readonly text: string) {}
 
+  /** Python's float x: 5 prints as 5.0. */
+  static float(x: number): JsonNumber {
+    return new JsonNumber(Number.isFinite(x) ? pythonFloat(x) : String(x));
+  }
+
   /** True where Python reads an int: no fraction, no exponent. */
   get isInteger(): boolean {
     return /^-?\d+$/.test(this.text);
@@ -23,26 +27,11 @@ export class JsonNumber {
     return Number(this.text);
   }
 
-  /** Python's `repr`: integers of any size as they are, floats with their shortest digits (1000.0, 1e-05, 1e+16, -0.0). */
+  /** Python's `repr`: integers of any size as they are, floats with their shortest digits (1000.0, 1e-05, 1e+16, -0.0, nan). */
   toString(): string {
     if (this.isInteger) return this.text === '-0' ? '0' : this.text;
-    return floatRepr(this.value);
+    return pythonFloat(this.value);
   }
-}
-
-/** Python's `repr(float)`: positional for 1e-4 <= |x| < 1e16, else an exponent of at least two digits. */
-export function floatRepr(x: number): string {
-  if (Number.isNaN(x)) return 'NaN';
-  if (!Number.isFinite(x)) return x > 0 ? 'Infinity' : '-Infinity';
-  if (x === 0) return Object.is(x, -0) ? '-0.0' : '0.0';
-  // toExponential() without an argument gives the shortest digits that read back as x: the same digits Python prints.
-  const [mantissa, exponentText] = x.toExponential().split('e') as [string, string];
-  const exponent = Number(exponentText);
-  if (exponent < -4 || exponent >= 16) {
-    const digits = String(Math.abs(exponent)).padStart(2, '0');
-    return `${mantissa}e${exponent < 0 ? '-' : '+'}${digits}`;
-  }
-  return Number.isInteger(x) ? `${x}.0` : String(x);
 }
 
 /** Nesting beyond this is refused, as Python's parser refuses it, before the stack overflows. */
@@ -192,12 +181,15 @@ export function printExactJson(value: ExactJson, { compact = false } = {}): stri
   const print = (value: ExactJson): string => {
     if (value === null || typeof value === 'boolean') return String(value);
     if (typeof value === 'string') return quote(value);
-    if (value instanceof JsonNumber) return value.toString();
+    if (value instanceof JsonNumber) return JSON_WORDS[value.toString()] ?? value.toString();
     if (Array.isArray(value)) return `[${value.map(print).join(comma)}]`;
     return `{${Array.from(value, ([key, item]) => quote(key) + colon + print(item)).join(comma)}}`;
   };
   return print(value);
 }
+
+/** `json.dumps` spells these floats its own way. */
+const JSON_WORDS: Record<string, string> = { nan: 'NaN', inf: 'Infinity', '-inf': '-Infinity' };
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
 const TO_ESCAPE = /["\\\u0000-\u001f]/g;
@@ -214,29 +206,4 @@ const NAMED: Record<string, string> = {
 function quote(text: string): string {
   const escaped = text.replace(TO_ESCAPE, (c) => NAMED[c] ?? `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `"${escaped}"`;
-}
-
-/** The value as ordinary JavaScript: numbers become doubles, maps become objects (index-like keys move to the front). */
-export function plainJson(value: ExactJson): Json {
-  if (value instanceof JsonNumber) return value.value;
-  if (Array.isArray(value)) return value.map(plainJson);
-  if (value instanceof Map) return Object.fromEntries(Array.from(value, ([key, item]) => [key, plainJson(item)]));
-  return value;
-}
-
-/** The exact form of an ordinary value: integral doubles print as integers. @throws InputError on what JSON cannot hold */
-export function exactJson(value: unknown): ExactJson {
-  if (value === null || typeof value === 'boolean' || typeof value === 'string') return value;
-  if (typeof value === 'number' || typeof value === 'bigint') return new JsonNumber(String(value));
-  if (value instanceof JsonNumber) return value;
-  if (Array.isArray(value)) return value.map(exactJson);
-  if (value instanceof Map) return new Map(Array.from(value, ([key, item]) => [String(key), exactJson(item)]));
-  if (typeof value === 'object') {
-    return new Map(
-      Object.entries(value)
-        .filter(([, item]) => item !== undefined)
-        .map(([key, item]) => [key, exactJson(item)]),
-    );
-  }
-  throw new InputError(`JSON cannot hold a ${typeof value}.`);
 }

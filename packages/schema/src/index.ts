@@ -1,20 +1,15 @@
 /** The types every package speaks. This package imports nothing and does nothing but judge values. */
 
-export { InputError } from './errors.js';
-export {
-  type ExactJson,
-  type ExactObject,
-  exactJson,
-  floatRepr,
-  JsonNumber,
-  parseExactJson,
-  plainJson,
-  printExactJson,
-} from './exact-json.js';
-export { parseExample, parseMessages, parseTools } from './parse.js';
+import type { JsonNumber } from './exact-json.js';
 
-/** Any value JSON can hold. */
-export type Json = null | boolean | number | string | Json[] | { [key: string]: Json };
+export { exactJson, parseJson, plainJson, toJson } from './conversions.js';
+export { InputError } from './errors.js';
+export { type ExactJson, type ExactObject, JsonNumber, parseExactJson, printExactJson } from './exact-json.js';
+export { parseExample, parseMessages, parseTools } from './parse.js';
+export { PYTHON_SPACE, pythonFloat, strip } from './python-text.js';
+
+/** Any value JSON can hold. A number that Python prints otherwise than JavaScript (5.0, 1e16, 2^53 + 1) may stand as a JsonNumber. */
+export type Json = null | boolean | number | JsonNumber | string | Json[] | { [key: string]: Json };
 
 /** A JSON object. */
 export type JsonObject = { [key: string]: Json };

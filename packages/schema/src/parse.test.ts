@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { InputError } from './errors.js';
+import { JsonNumber } from './exact-json.js';
 import { parseExample } from './parse.js';
 
 const tool = { type: 'function', function: { name: 'f', description: 'd', parameters: { type: 'object' } } };
@@ -75,6 +76,7 @@ describe('parseExample', () => {
     ],
     [{ input_ids: [] }, 'input_ids is empty'],
     [{ input_ids: [1, 2.5] }, 'input_ids[1]: found 2.5, expected an integer.'],
+    [{ input_ids: [1, new JsonNumber('2.0')] }, 'input_ids[1]: found 2.0, expected an integer.'],
     [{ input_ids: [1, -2] }, 'input_ids holds -2, expected ids of at least 0.'],
     [{ input_ids: [1, 2], labels: [1] }, 'labels has 1 entries, expected 2 as in input_ids.'],
   ])('refuses %j', (value, message) => {

@@ -1,11 +1,12 @@
+import { parseJson } from './conversions.js';
 import { InputError } from './errors.js';
-import { parseExactJson, plainJson } from './exact-json.js';
+import { JsonNumber } from './exact-json.js';
 import type { FunctionCall, Json, JsonObject, Message, Tool, ToolRow, TrainingRow } from './index.js';
 
 /**
  * Judges one row of training data. Extra keys are dropped; a call's `arguments` given as JSON text is parsed; a declaration without
  * `type` gets `type: 'function'`.
- * @param value the row, as plain JSON
+ * @param value the row, as Json
  * @param where what to call the row in an error, e.g. `train.jsonl line 7`
  * @throws InputError naming the field, what was found and what was expected
  */
@@ -127,7 +128,7 @@ function printed(value: Json, where: string): string {
 
 function parseText(text: string, where: string): Json {
   try {
-    return plainJson(parseExactJson(text));
+    return parseJson(text);
   } catch {
     throw new InputError(`${where}: found the text ${show(text)}, expected JSON.`);
   }
@@ -161,6 +162,7 @@ function numbers(value: unknown, where: string): number[] {
 /** A value as an error shows it: short, on one line. */
 function show(value: unknown): string {
   if (value === undefined) return 'nothing';
+  if (value instanceof JsonNumber) return value.toString();
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -5,8 +5,8 @@ import { join, resolve } from 'node:path';
 import { Template } from '@huggingface/jinja';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ChatTemplate } from './chat-template.js';
+import type { TemplateMessage, TemplateTool } from './conversation.js';
 import { render } from './functiongemma/render.js';
-import type { TemplateMessage, TemplateTool } from './value.js';
 
 const data = resolve(import.meta.dirname, '../../../../shared/data/functiongemma');
 const realTemplate = join(data, 'chat_template.jinja');

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type Json, plainJson } from '@gemmatune/schema';
 import { Template } from '@huggingface/jinja';
+import type { TemplateMessage, TemplateTool } from './conversation.js';
 import { TemplateError } from './functiongemma/declaration.js';
 import { type RenderOptions, render, renderSegments, type Segment } from './functiongemma/render.js';
-import { type TemplateMessage, type TemplateTool, type TemplateValue, toJson } from './value.js';
 
 /** sha256 of the templates, blanks at the end taken away, that the native renderer reproduces. */
 const FUNCTION_GEMMA = new Set(['8e731d8f46f28e85bcb04ffeaea0646e086d6536c4787a3032787b5c0ce4a961']);
@@ -107,8 +108,8 @@ class JinjaTemplate implements Renderer {
   render(messages: readonly TemplateMessage[], tools: readonly TemplateTool[], options: RenderOptions): string {
     try {
       return this.#template.render({
-        messages: toJson(messages as unknown as TemplateValue),
-        tools: tools.length > 0 ? toJson(tools as unknown as TemplateValue) : null,
+        messages: plainJson(messages as unknown as Json),
+        tools: tools.length > 0 ? plainJson(tools as unknown as Json) : null,
         add_generation_prompt: options.addGenerationPrompt ?? false,
         bos_token: options.bosToken ?? '<bos>',
         eos_token: this.#eosToken,

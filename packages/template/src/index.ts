@@ -6,9 +6,10 @@
  * - `toolRowMessages`, `renderToolRow`: rows of `prepare`, in the native or the tutorial's target format.
  * - `parseCalls`: generated text back to calls.
  * - `templateWarnings`: inputs that render into a prompt the model was never trained on.
- * - `parseExactJson`: JSON whose numbers print as Python prints them.
  */
+export { parseJson as parseExactJson } from '@gemmatune/schema';
 export { ChatTemplate, type TemplateTokens } from './chat-template.js';
+export type { TemplateMessage, TemplateTool } from './conversation.js';
 export { formatArgument, TemplateError } from './functiongemma/declaration.js';
 export { type ParsedCalls, parseCalls } from './functiongemma/parse.js';
 export { type RenderOptions, render, renderSegments, type Segment } from './functiongemma/render.js';
@@ -21,14 +22,3 @@ export {
   toolRowMessages,
 } from './functiongemma/tool-row.js';
 export { templateWarnings } from './functiongemma/warnings.js';
-export {
-  NumberText,
-  numberText,
-  parseExactJson,
-  pythonFloatText,
-  type TemplateMessage,
-  type TemplateObject,
-  type TemplateTool,
-  type TemplateValue,
-  toJson,
-} from './value.js';

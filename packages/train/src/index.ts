@@ -17,7 +17,7 @@ export type { EndEvent, LogRow, ProgressEvent, StartEvent, TrainEvent, WarningCo
 export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
 export { nearestName } from './nearest.js';
 export type { Option } from './option.js';
-export { type PythonValue, pythonFloat, pythonJson } from './python-json.js';
+export { type PythonValue, pythonJson } from './python-json.js';
 export {
   dueAfter,
   epochAt,

@@ -1,3 +1,6 @@
+import { pythonFloat } from '@gemmatune/schema';
+
+
 /** Values of a Python-style JSON text. Numbers print as floats unless their key is among `integers`. */
 export type PythonValue =
   | null
@@ -6,27 +9,6 @@ export type PythonValue =
   | string
   | readonly PythonValue[]
   | { readonly [key: string]: PythonValue };
-
-/**
- * Text of a float as Python's `repr` prints it: shortest digits that read back exactly, always with `.0` or an exponent, scientific
- * below 1e-4 and from 1e16 on (`0.0001`, `5e-05`, `1.0`, `1e+16`; JavaScript would print `0.00005`, `1`).
- */
-export function pythonFloat(x: number): string {
-  if (Number.isNaN(x)) return 'nan';
-  if (!Number.isFinite(x)) return x > 0 ? 'inf' : '-inf';
-  if (x === 0) return Object.is(x, -0) ? '-0.0' : '0.0';
-  // toExponential() without argument gives the shortest digits, e.g. -1.25e-7.
-  const [mantissa, exponentText] = x.toExponential().split('e') as [string, string];
-  const exponent = Number(exponentText);
-  if (exponent < -4 || exponent >= 16) {
-    return `${mantissa}e${exponent < 0 ? '-' : '+'}${String(Math.abs(exponent)).padStart(2, '0')}`;
-  }
-  const sign = x < 0 ? '-' : '';
-  const digits = mantissa.replace(/[-.]/g, '');
-  if (exponent < 0) return `${sign}0.${'0'.repeat(-exponent - 1)}${digits}`;
-  const whole = digits.slice(0, exponent + 1).padEnd(exponent + 1, '0');
-  return `${sign}${whole}.${digits.slice(exponent + 1) || '0'}`;
-}
 
 /**
  * `json.dumps(value, indent=2, sort_keys=True)` of Python, character for character. JavaScript cannot tell 1 from 1.0, so the caller

@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { type ExactJson, type ExactObject, floatRepr, InputError, JsonNumber } from '@gemmatune/schema';
+import { type ExactJson, type ExactObject, InputError, JsonNumber } from '@gemmatune/schema';
 import {
   type AsyncBuffer,
   type FileMetaData,
@@ -97,7 +97,7 @@ function exact(value: unknown, node: SchemaTree, dropNulls: boolean): ExactJson 
   if (value === null || value === undefined) return null;
   if (typeof value === 'string' || typeof value === 'boolean') return value;
   if (typeof value === 'bigint') return new JsonNumber(String(value));
-  if (typeof value === 'number') return new JsonNumber(isFloat(node) ? floatRepr(value) : String(value));
+  if (typeof value === 'number') return isFloat(node) ? JsonNumber.float(value) : new JsonNumber(String(value));
   if (value instanceof Date) return value.toISOString();
   if (Array.isArray(value)) return value.map((item) => exact(item, element(node), dropNulls));
   if (ArrayBuffer.isView(value)) {

@@ -1,5 +1,4 @@
-import type { ExactJson, ExactObject } from '@gemmatune/schema';
-import { PYTHON_SPACE, strip } from '../python-text.js';
+import { type ExactJson, type ExactObject, PYTHON_SPACE, strip } from '@gemmatune/schema';
 import { parseOr } from './tools.js';
 
 // The first block only: a draft inside <think> wins over the real call, and an unclosed draft swallows it.

@@ -1,5 +1,4 @@
-import type { ExactJson, ExactObject } from '@gemmatune/schema';
-import { PYTHON_SPACE, strip } from '../python-text.js';
+import { type ExactJson, type ExactObject, PYTHON_SPACE, strip } from '@gemmatune/schema';
 
 const PRIMITIVES = new Map([
   ['str', 'string'],

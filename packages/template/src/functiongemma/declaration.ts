@@ -1,5 +1,6 @@
 /** How FunctionGemma's template writes a tool declaration and an argument, quirks included. */
-import { NumberText, type TemplateObject, type TemplateTool, type TemplateValue } from '../value.js';
+import { type Json, JsonNumber, type JsonObject } from '@gemmatune/schema';
+import type { TemplateTool } from '../conversation.js';
 import { dictsort, isMapping, isTruthy, item, iterate, type Printable, text, upper } from './python.js';
 
 /** The template cannot render this input; the reference raises an exception here too. */
@@ -40,7 +41,7 @@ function formatProperties(properties: Printable, where: string): string {
     .join(',');
 }
 
-function formatProperty(property: TemplateValue, where: string): string {
+function formatProperty(property: Json, where: string): string {
   const type = upper(item(property, 'type'));
   let out = `description:${escaped(text(item(property, 'description')))}`;
   if (type === 'STRING') {
@@ -60,7 +61,7 @@ function formatProperty(property: TemplateValue, where: string): string {
   return `${out},type:${escaped(type)}`;
 }
 
-function formatItems(items: TemplateObject, where: string): string {
+function formatItems(items: JsonObject, where: string): string {
   return dictsort(items)
     .filter(([, value]) => value !== null)
     .map(([key, value]) => {
@@ -74,7 +75,7 @@ function formatItems(items: TemplateObject, where: string): string {
     .join(',');
 }
 
-function upperItems(value: Printable, where: string): TemplateValue[] {
+function upperItems(value: Printable, where: string): Json[] {
   const items = iterate(value);
   if (!items) throw new TemplateError(`${where}.type is ${text(value)}, expected a text or a list.`);
   return items.map(upper);
@@ -90,11 +91,11 @@ function formatNames(names: Printable, where: string): string {
  * A value as calls, responses and declarations write it. Nothing inside `<escape>` pairs is escaped.
  * @param escapeKeys keys of objects in `<escape>` pairs too (declarations), or bare (calls and responses)
  */
-export function formatArgument(value: TemplateValue, escapeKeys: boolean): string {
+export function formatArgument(value: Json, escapeKeys: boolean): string {
   if (typeof value === 'string') return escaped(value);
   if (typeof value === 'boolean') return String(value);
   if (Array.isArray(value)) return `[${value.map((entry) => formatArgument(entry, escapeKeys)).join(',')}]`;
-  if (value === null || typeof value === 'number' || value instanceof NumberText) return text(value);
+  if (value === null || typeof value === 'number' || value instanceof JsonNumber) return text(value);
   const entries = dictsort(value).map(
     ([key, entry]) => `${escapeKeys ? escaped(key) : key}:${formatArgument(entry, escapeKeys)}`,
   );
@@ -102,6 +103,6 @@ export function formatArgument(value: TemplateValue, escapeKeys: boolean): strin
 }
 
 /** `{k:v,…}` with bare keys: the arguments of a call, the values of a response. */
-export function formatFields(fields: TemplateObject): string {
+export function formatFields(fields: JsonObject): string {
   return formatArgument(fields, false);
 }

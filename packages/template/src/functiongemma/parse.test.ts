@@ -49,7 +49,7 @@ describe('tutorial form', () => {
     const parsed = parseArguments('args:<escape>{"a": <escape>');
     expect(parsed.calls).toEqual([]);
     expect(parsed.errors[0]!.message).toBe(
-      'The arguments are no JSON: JSON offset 5: expected a JSON value, found the end.',
+      'The arguments are not JSON: the end where a value was expected (character 6).',
     );
   });
 });

@@ -1,6 +1,5 @@
 /** Function calls in generated text, read back: the inverse of the renderer, and of the tutorial's one-JSON form. */
-import type { FunctionCall, Json, JsonObject } from '@gemmatune/schema';
-import { parseExactJson, toJson } from '../value.js';
+import { type FunctionCall, type Json, type JsonObject, parseExactJson, plainJson } from '@gemmatune/schema';
 
 export interface ParsedCalls {
   /** Every call that could be read, in order. */
@@ -89,9 +88,9 @@ class CallReader {
     const { args } = fields;
     if (keys.length !== 1 || typeof args !== 'string' || !args.trimStart().startsWith('{')) return fields;
     try {
-      return toJson(parseExactJson(args.trim())) as JsonObject;
+      return plainJson(parseExactJson(args.trim())) as JsonObject;
     } catch (error) {
-      throw new GarbledCall(this.at, `The arguments are no JSON: ${(error as Error).message}`);
+      throw new GarbledCall(this.at, `The arguments are ${(error as Error).message}.`);
     }
   }
 

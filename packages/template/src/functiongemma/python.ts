@@ -1,11 +1,11 @@
 /** The Python and Jinja rules that the reference template leans on: str(), truth, strip, upper, dictsort. */
-import { NumberText, numberText, type TemplateObject, type TemplateValue } from '../value.js';
+import { type Json, JsonNumber, type JsonObject, pythonFloat, strip } from '@gemmatune/schema';
 
 /** `undefined` is Jinja's undefined: an attribute that is not there. It prints as nothing. */
-export type Printable = TemplateValue | undefined;
+export type Printable = Json | undefined;
 
-export function isMapping(value: Printable): value is TemplateObject {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof NumberText);
+export function isMapping(value: Printable): value is JsonObject {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && !(value instanceof JsonNumber);
 }
 
 /** `value[key]`, undefined where `value` has no keys. */
@@ -14,14 +14,14 @@ export function item(value: Printable, key: string): Printable {
 }
 
 export function isTruthy(value: Printable): boolean {
-  if (value instanceof NumberText) return Number(value.text) !== 0;
-  if (typeof value === 'number') return value !== 0; // NaN is true
+  if (value instanceof JsonNumber) return value.value !== 0; // NaN is true
+  if (typeof value === 'number') return value !== 0;
   if (Array.isArray(value)) return value.length > 0;
   return isMapping(value) ? Object.keys(value).length > 0 : Boolean(value);
 }
 
 /** Python's `for`: the items of a list, the characters of a text, the keys of a mapping; undefined counts as empty. */
-export function iterate(value: Printable): TemplateValue[] | undefined {
+export function iterate(value: Printable): Json[] | undefined {
   if (value === undefined) return [];
   if (Array.isArray(value)) return value;
   if (typeof value === 'string') return [...value];
@@ -34,12 +34,13 @@ export function text(value: Printable): string {
   return typeof value === 'string' ? value : repr(value);
 }
 
-function repr(value: TemplateValue): string {
+function repr(value: Json): string {
   if (value === null) return 'None';
   if (value === true) return 'True';
   if (value === false) return 'False';
-  if (typeof value === 'number') return numberText(value);
-  if (value instanceof NumberText) return value.text;
+  if (value instanceof JsonNumber) return value.toString();
+  // A whole number is taken for an int.
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value).toString() : pythonFloat(value);
   if (typeof value === 'string') return reprOfText(value);
   if (Array.isArray(value)) return `[${value.map(repr).join(', ')}]`;
   return `{${Object.entries(value)
@@ -62,17 +63,9 @@ function reprOfText(value: string): string {
   return quote + body.join('') + quote;
 }
 
-/** What `str.strip()` takes away: unlike `trim()` also \x1c-\x1f and \x85, and not U+FEFF. */
-const BLANKS = '[\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]';
-const LEADING_BLANKS = new RegExp(`^${BLANKS}+`);
-const TRAILING_BLANK = new RegExp(BLANKS);
-
 /** Jinja's `trim`. */
-export function strip(value: Printable): string {
-  const whole = text(value).replace(LEADING_BLANKS, '');
-  let end = whole.length;
-  while (end > 0 && TRAILING_BLANK.test(whole[end - 1]!)) end--;
-  return whole.slice(0, end);
+export function trim(value: Printable): string {
+  return strip(text(value));
 }
 
 /** Jinja's `upper`. */
@@ -81,7 +74,7 @@ export function upper(value: Printable): string {
 }
 
 /** Jinja's `dictsort`: by key without regard to case, equal keys in their own order, compared by code point. */
-export function dictsort(mapping: TemplateObject): [string, TemplateValue][] {
+export function dictsort(mapping: JsonObject): [string, Json][] {
   return Object.entries(mapping)
     .map((entry) => ({ entry, key: entry[0].toLowerCase() }))
     .sort((a, b) => compareCodePoints(a.key, b.key))

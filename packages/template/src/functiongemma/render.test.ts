@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { JsonNumber, parseJson } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
-import { parseExactJson, type TemplateMessage, type TemplateTool } from '../value.js';
+import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { TemplateError } from './declaration.js';
 import { render, renderSegments } from './render.js';
 
@@ -18,7 +19,7 @@ interface Case {
 describe.skipIf(!existsSync(casesPath))('recorded renderings (shared/data/functiongemma/template_cases.json)', () => {
   // Read exactly: one case needs 20.0 and 1e16 as they are written.
   const cases = existsSync(casesPath)
-    ? (parseExactJson(readFileSync(casesPath, 'utf8')) as unknown as { cases: Case[] }).cases
+    ? (parseJson(readFileSync(casesPath, 'utf8')) as unknown as { cases: Case[] }).cases
     : [];
   it.each(cases.map((one) => [one.name, one] as const))(
     '%s',
@@ -82,6 +83,23 @@ describe('turns', () => {
     const keys = { b: 1, _c: 1, A: 1, a: 1, '\uffff': 1, '😀': 1, Zeta: 1, '10': 1, '9': 1 };
     const text = render([user('q'), { role: 'assistant', tool_calls: [call('f', keys)] }]);
     expect(text).toContain('call:f{10:1,9:1,_c:1,A:1,a:1,b:1,Zeta:1,\uffff:1,😀:1}');
+  });
+
+  it.each([
+    [20, '20'],
+    [-0, '0'],
+    [1e21, '1000000000000000000000'],
+    [1e-7, '1e-07'],
+    [Number.NaN, 'nan'],
+    [Infinity, 'inf'],
+    [-Infinity, '-inf'],
+    [new JsonNumber('2e1'), '20.0'],
+    [new JsonNumber('9007199254740993'), '9007199254740993'],
+    [new JsonNumber('-Infinity'), '-inf'],
+  ])('prints the number %o as Python does', (number, text) => {
+    expect(
+      render([{ role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: { a: number } } }] }]),
+    ).toContain(`call:f{a:${text}}`);
   });
 
   it('strips what Python strips', () => {

@@ -2,9 +2,10 @@
  * FunctionGemma's chat template, written by hand: the text of google/functiongemma-270m-it's chat_template.jinja as
  * transformers renders it, byte for byte, and which part of it the model has to produce.
  */
-import type { TemplateMessage, TemplateObject, TemplateTool, TemplateValue } from '../value.js';
+import type { Json, JsonObject } from '@gemmatune/schema';
+import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { formatDeclaration, formatFields, TemplateError } from './declaration.js';
-import { isMapping, isTruthy, item, iterate, strip, text } from './python.js';
+import { isMapping, isTruthy, item, iterate, text, trim } from './python.js';
 
 export interface RenderOptions {
   /** End with `<start_of_turn>model\n`, where the model goes on (after a tool response: with nothing). Default false. */
@@ -113,22 +114,22 @@ class SegmentList {
   }
 }
 
-function systemText(content: TemplateValue | undefined): string {
-  if (typeof content === 'string') return strip(content);
+function systemText(content: Json | undefined): string {
+  if (typeof content === 'string') return trim(content);
   // Neither text nor list (a number, null): the reference prints nothing.
   const parts = iterate(content) ?? [];
-  return parts.map((part) => (item(part, 'type') === 'text' ? strip(item(part, 'text')) : '')).join('');
+  return parts.map((part) => (item(part, 'type') === 'text' ? trim(item(part, 'text')) : '')).join('');
 }
 
-function contentText(content: TemplateValue): string {
-  if (typeof content === 'string') return strip(content);
+function contentText(content: Json): string {
+  if (typeof content === 'string') return trim(content);
   const parts = iterate(content);
   if (!parts) throw new TemplateError(`Message content is ${text(content)}, expected a text or a list of parts.`);
   return parts
     .map((part) => {
       const type = item(part, 'type');
       if (type === 'image') return '<start_of_image>';
-      return type === 'text' ? strip(item(part, 'text')) : '';
+      return type === 'text' ? trim(item(part, 'text')) : '';
     })
     .join('');
 }
@@ -140,7 +141,7 @@ function formatCall(call: NonNullable<TemplateMessage['tool_calls']>[number]): s
   return `<start_function_call>call:${name}${formatCallArguments(call.function.arguments)}<end_function_call>`;
 }
 
-function formatCallArguments(given: TemplateObject | string | undefined): string {
+function formatCallArguments(given: JsonObject | string | undefined): string {
   if (isMapping(given)) return formatFields(given);
   // The reference pastes a JSON text after the indentation of its own source line.
   return typeof given === 'string' ? `{${' '.repeat(20)}${given}}` : '{}';
@@ -179,6 +180,6 @@ function formatResponses({ content, name }: TemplateMessage): string {
     .join('');
 }
 
-function formatResponse(name: TemplateValue | undefined, fields: TemplateObject): string {
-  return `${START_RESPONSE}response:${strip(name)}${formatFields(fields)}<end_function_response>`;
+function formatResponse(name: Json | undefined, fields: JsonObject): string {
+  return `${START_RESPONSE}response:${trim(name)}${formatFields(fields)}<end_function_response>`;
 }

@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
-import type { ToolRow } from '@gemmatune/schema';
+import { parseExactJson, parseJson, plainJson, type ToolRow } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
-import { parseExactJson, toJson } from '../value.js';
 import { parseCalls } from './parse.js';
 import { DEVELOPER_LINE, renderToolRow, toolRowMessages } from './tool-row.js';
 
@@ -70,8 +69,8 @@ describe.skipIf(!existsSync(rowsPath))('real rows (shared/data/hermes_style/expe
     const lines = readFileSync(rowsPath, 'utf8').split('\n').filter(Boolean);
     expect(lines).toHaveLength(587);
     for (const line of lines) {
-      const real = parseExactJson(line) as unknown as ToolRow;
-      const gold = { name: real.tool_name, arguments: toJson(parseExactJson(real.tool_arguments)) };
+      const real = parseJson(line) as unknown as ToolRow;
+      const gold = { name: real.tool_name, arguments: plainJson(parseExactJson(real.tool_arguments)) };
       const [prompt, answer] = renderToolRow(real);
       const [tutorialPrompt, tutorialAnswer] = renderToolRow(real, { format: 'tutorial' });
       expect(tutorialPrompt).toEqual(prompt);

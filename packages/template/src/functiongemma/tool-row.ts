@@ -1,6 +1,6 @@
 /** Rows of `prepare` as conversations: one question, one gold call. */
-import type { ToolRow } from '@gemmatune/schema';
-import { parseExactJson, type TemplateMessage, type TemplateObject, type TemplateTool } from '../value.js';
+import { type JsonObject, parseJson, type ToolRow } from '@gemmatune/schema';
+import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { isMapping } from './python.js';
 import { renderSegments, type Segment } from './render.js';
 
@@ -51,8 +51,8 @@ function questionMessages(row: ToolRow): TemplateMessage[] {
   ];
 }
 
-function goldCall(row: ToolRow): { name: string; arguments: TemplateObject } {
-  const parsed = parseExactJson(row.tool_arguments);
+function goldCall(row: ToolRow): { name: string; arguments: JsonObject } {
+  const parsed = parseJson(row.tool_arguments);
   if (!isMapping(parsed)) {
     throw new SyntaxError(
       `tool_arguments of ${row.tool_name} is ${row.tool_arguments}, expected the JSON text of an object.`,

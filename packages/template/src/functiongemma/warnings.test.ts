@@ -1,12 +1,13 @@
+import type { JsonObject } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
-import type { TemplateMessage, TemplateObject, TemplateTool } from '../value.js';
+import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { templateWarnings } from './warnings.js';
 
 const developer: TemplateMessage = { role: 'developer', content: 'd' };
 const user: TemplateMessage = { role: 'user', content: 'q' };
 const calls: TemplateMessage = { role: 'assistant', tool_calls: [{ function: { name: 'f', arguments: { a: 1 } } }] };
 const response: TemplateMessage = { role: 'tool', name: 'f', content: 'ok' };
-const tool = (properties: TemplateObject): TemplateTool => ({
+const tool = (properties: JsonObject): TemplateTool => ({
   function: { name: 'f', parameters: { type: 'object', properties } },
 });
 
@@ -79,7 +80,7 @@ describe('tools', () => {
       'tool f: parameters has no type, so its closing brace is missing and a comma is left over; set type to "object".',
     ]);
   });
-  it.each<[string, TemplateObject, string]>([
+  it.each<[string, JsonObject, string]>([
     ['a list of types', { a: { type: ['string', 'null'] } }, 'tool f: parameters.a has a list of types'],
     ['no type', { a: { description: 'x' } }, 'tool f: parameters.a has no type'],
     ['null in place of a property', { a: null }, 'tool f: parameters.a is no object'],

@@ -1,5 +1,6 @@
 /** Inputs that FunctionGemma's template renders without complaint into a prompt the model was never trained on. */
-import type { TemplateMessage, TemplateTool, TemplateValue } from '../value.js';
+import type { Json } from '@gemmatune/schema';
+import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { KEYWORDS } from './declaration.js';
 import { isMapping, isTruthy, item } from './python.js';
 import { DEVELOPER_LINE } from './tool-row.js';
@@ -51,7 +52,7 @@ function conversationWarnings(messages: readonly TemplateMessage[], tools: reado
   return warnings;
 }
 
-function holdsEscape(value: TemplateValue): boolean {
+function holdsEscape(value: Json): boolean {
   if (typeof value === 'string') return value.includes('<escape>');
   if (Array.isArray(value)) return value.some(holdsEscape);
   return (
@@ -71,7 +72,7 @@ function toolWarnings(tool: TemplateTool): string[] {
   return warnings;
 }
 
-function propertyWarnings(properties: TemplateValue | undefined, where: string): string[] {
+function propertyWarnings(properties: Json | undefined, where: string): string[] {
   if (!isMapping(properties)) return [];
   return Object.entries(properties).flatMap(([name, property]) => {
     const place = `${where}.${name}`;
