@@ -1,29 +1,35 @@
-// prebuilds/<platform>/gemmatune_native.<libc>.node, which node-gyp-build finds in the published package; then checks that it needs
-// no newer glibc than Node 20 itself. GEMMATUNE_SYSROOT=<folder> builds against an older glibc (native/scripts/make-sysroot.sh).
+// native/prebuilds/<platform>/gemmatune_native.<libc>.node, which node-gyp-build finds in the published package. On Linux with
+// glibc the addon is linked for glibc 2.28, Node 20's own floor, on any newer machine (native/cmake/old_glibc.cmake); what it needs
+// is printed, and `--require-floor` fails where that is more.
 import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const native = fileURLToPath(new URL('../native', import.meta.url));
-const run = (args) => {
+
+function run(args) {
   const { status } = spawnSync(process.execPath, args, { cwd: native, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
-};
+}
 
-rmSync(`${native}/prebuilds`, { recursive: true, force: true });
-run([
-  'node_modules/prebuildify/bin.js',
+rmSync(join(native, 'prebuilds'), { recursive: true, force: true });
+mkdirSync(join(native, 'build/prebuild'), { recursive: true });
+const options = [
   '--napi',
   '--strip',
   '--tag-libc',
   '--name',
   'gemmatune_native',
-  '--node-gyp',
-  './scripts/cmake-js-gyp.mjs',
-]);
-const made = readdirSync(`${native}/prebuilds`, { recursive: true, withFileTypes: true }).filter((f) =>
-  f.name.endsWith('.node'),
-);
-run(['scripts/glibc-check.mjs', ...made.map((f) => `${f.parentPath ?? f.path}/${f.name}`)]);
-// prebuildify moves the addon out of build/: put a build back for this checkout.
-run(['node_modules/cmake-js/bin/cmake-js', 'compile', '--silent']);
+  '--out',
+  '.',
+  '--cwd',
+  'build/prebuild',
+];
+run(['node_modules/prebuildify/bin.js', ...options, '--node-gyp', join(native, 'scripts/cmake-js-gyp.mjs')]);
+
+const made = readdirSync(join(native, 'prebuilds'), { recursive: true }).filter((path) => path.endsWith('.node'));
+for (const path of made) console.log(`made native/prebuilds/${path}`);
+const floor = process.argv.includes('--require-floor') ? ['--require-floor'] : [];
+if (process.platform === 'linux')
+  run(['scripts/check-addon.mjs', ...floor, ...made.map((path) => join('prebuilds', path))]);

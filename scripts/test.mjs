@@ -47,3 +47,8 @@ step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 native('test', [], LEVELS);
 native('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined'], LEVELS.slice(0, 1));
 step('vitest', bin('vitest'), ['run']);
+step('prebuilt addon', process.execPath, [
+  'scripts/make-prebuilds.mjs',
+  ...(process.env.CI ? ['--require-floor'] : []),
+]);
+step('install of the packed packages', process.execPath, ['scripts/test-install.mjs']);

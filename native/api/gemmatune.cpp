@@ -134,7 +134,7 @@ gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics
 gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result* result) {
   return guard([&] {
     UpdateOptions options;
-    options.adamw = {float(u->learning_rate), float(u->beta1), float(u->beta2), float(u->epsilon), float(u->weight_decay), u->step, 1};
+    options.adamw = {u->learning_rate, u->beta1, u->beta2, u->epsilon, u->weight_decay, u->step, 1};
     options.divisor = u->divisor;
     options.max_grad_norm = u->max_grad_norm;
     const UpdateResult r = model->training().update(options);
@@ -152,18 +152,13 @@ gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_g
     options.max_new_tokens = o->max_new_tokens;
     options.batch_size = o->batch_size;
     options.stop_ids.assign(o->stop_ids, o->stop_ids + o->num_stop_ids);
-    options.sampling = {float(o->temperature), int32_t(o->top_k), float(o->top_p), o->seed};
-    // Cleared at the end, not here: a cancel that arrives before this thread got going must count.
-    struct Clear {
-      std::atomic<bool>& flag;
-      ~Clear() { flag = false; }
-    } clear{model->cancel};
+    options.sampling = {float(o->temperature), int32_t(o->top_k), o->top_p, o->seed};
     const auto results = generate(model->gemma, batch_of(*prompts), options, [&](int64_t done) { if (progress) progress(context, done); }, model->cancel);
     for (size_t i = 0; i < results.size(); i++) out(context, int64_t(i), results[i].data(), int64_t(results[i].size()));
   });
 }
 
-void gt_model_cancel(gt_model* model) { model->cancel = true; }
+void gt_model_cancel(gt_model* model, int32_t cancel) { model->cancel = cancel != 0; }
 
 gt_status gt_model_memory(const gt_model* model, gt_memory* memory) {
   return guard([&] {

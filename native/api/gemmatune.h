@@ -118,8 +118,8 @@ gt_status gt_model_discard(gt_model* model); /* the accumulated gradient is zero
 typedef void (*gt_progress)(void* context, int64_t done);
 typedef void (*gt_output)(void* context, int64_t prompt, const int32_t* ids, int64_t n);
 gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_generate_options* options, gt_progress progress, gt_output out, void* context);
-/* From any thread: a running generate ends with GT_CANCELLED. */
-void gt_model_cancel(gt_model* model);
+/* From any thread: 1 ends a running generate, or one that has yet to get going, with GT_CANCELLED; 0 takes that back. */
+void gt_model_cancel(gt_model* model, int32_t cancel);
 
 gt_status gt_model_memory(const gt_model* model, gt_memory* memory);
 

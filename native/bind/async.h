@@ -8,7 +8,9 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <new>
 #include <string>
+#include <system_error>
 #include <thread>
 
 #include "api/gemmatune.h"
@@ -52,11 +54,17 @@ class Call {
     auto* call = new Call(env, std::move(handle), std::move(work), std::move(result));
     call->has_progress_ = !progress.IsEmpty();
     call->handle_->busy = true;
+    gt_model_cancel(call->handle_->model, 0);  // one that was meant for an earlier call, and came as it ended
     call->tsfn_ = Tsfn::New(env, progress, "gemmatune", 0, 1, call, finalize, static_cast<void*>(nullptr));
     // Added after the thread-safe function, so it runs before that one's teardown (hooks run in reverse order).
     napi_add_env_cleanup_hook(env, stop, call);
-    call->thread_ = std::thread([call] { call->run(); });
-    return call->deferred_.Promise();
+    const Napi::Promise promise = call->deferred_.Promise();
+    try {
+      call->thread_ = std::thread([call] { call->run(); });
+    } catch (const std::system_error&) {
+      call->finish(GT_MEMORY, "no thread could be started for the call; end other programs and try again");
+    }
+    return promise;
   }
 
   // From the call's thread.
@@ -77,8 +85,17 @@ class Call {
       : env_(env), handle_(std::move(handle)), work_(std::move(work)), result_(std::move(result)), deferred_(env) {}
 
   void run() {
-    status_ = work_(*this);
-    if (status_ != GT_OK) message_ = gt_last_error();  // per thread: fetched here
+    try {
+      const gt_status status = work_(*this);
+      finish(status, status == GT_OK ? "" : gt_last_error());  // per thread: fetched here
+    } catch (const std::bad_alloc&) {
+      finish(GT_MEMORY, "out of memory");
+    }
+  }
+
+  void finish(gt_status status, const char* message) {
+    status_ = status;
+    message_ = message;
     post(new Event{true, 0});
     tsfn_.Release();
   }
@@ -90,7 +107,7 @@ class Call {
   // Environment teardown: end the work early and wait for its thread.
   static void stop(void* data) {
     auto* call = static_cast<Call*>(data);
-    gt_model_cancel(call->handle_->model);
+    gt_model_cancel(call->handle_->model, 1);
     if (call->thread_.joinable()) call->thread_.join();
   }
 

@@ -20,16 +20,17 @@ inline Napi::Object object(const Napi::Value& v, const char* name) {
   return v.As<Napi::Object>();
 }
 
-inline double number(const Napi::Object& o, const char* name) {
-  Napi::Value v = o.Get(name);
-  if (!v.IsNumber()) misuse(o.Env(), std::string(name) + ": expected a number");
+inline double number(const Napi::Value& v, const char* name) {
+  if (!v.IsNumber()) misuse(v.Env(), std::string(name) + ": expected a number");
   return v.As<Napi::Number>().DoubleValue();
 }
-inline int64_t integer(const Napi::Object& o, const char* name) {
-  const double d = number(o, name);
-  if (!(d >= -9007199254740991.0 && d <= 9007199254740991.0) || d != double(int64_t(d))) misuse(o.Env(), std::string(name) + ": expected an integer");
+inline double number(const Napi::Object& o, const char* name) { return number(o.Get(name), name); }
+inline int64_t integer(const Napi::Value& v, const char* name) {
+  const double d = number(v, name);
+  if (!(d >= -9007199254740991.0 && d <= 9007199254740991.0) || d != double(int64_t(d))) misuse(v.Env(), std::string(name) + ": expected an integer");
   return int64_t(d);
 }
+inline int64_t integer(const Napi::Object& o, const char* name) { return integer(o.Get(name), name); }
 inline bool boolean(const Napi::Object& o, const char* name) {
   Napi::Value v = o.Get(name);
   if (!v.IsBoolean()) misuse(o.Env(), std::string(name) + ": expected true or false");

@@ -49,7 +49,9 @@ Model::Model(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   gt_options options{};
   options.dtype = gt_dtype(one_of(o.Get("dtype"), "dtype", {"float32", "bfloat16"}));
   options.device = gt_device(one_of(o.Get("device"), "device", {"cpu", "cuda", "emulated"}));
-  options.threads = int32_t(integer(o, "threads"));
+  const int64_t threads = integer(o, "threads");
+  if (threads < 0 || threads > 4096) misuse(info.Env(), "threads is " + std::to_string(threads) + ", expected 0 to 4096");
+  options.threads = int32_t(threads);
   options.trainable = boolean(o, "trainable");
   options.gradient_checkpointing = boolean(o, "gradientCheckpointing");
 
@@ -124,16 +126,15 @@ Napi::Value Model::save(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Model::initialize(const Napi::CallbackInfo& info) {
-  if (!info[0].IsNumber() || !info[1].IsNumber()) misuse(info.Env(), "initialize: expected numbers seed and std");
-  const uint64_t seed = uint64_t(info[0].As<Napi::Number>().Int64Value());
-  const double std = info[1].As<Napi::Number>().DoubleValue();
+  const uint64_t seed = uint64_t(integer(info[0], "seed"));
+  const double std = number(info[1], "std");
+  if (!(std >= 0 && std <= 1e3)) misuse(info.Env(), "std is " + std::to_string(std) + ", expected 0 to 1000");
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_initialize(call.model(), seed, std); }, undefined);
 }
 
 Napi::Value Model::read(const Napi::CallbackInfo& info) {
   const gt_part which = part(info[0]);
-  if (!info[1].IsNumber()) misuse(info.Env(), "index: expected a number");
-  const int64_t index = info[1].As<Napi::Number>().Int64Value();
+  const int64_t index = integer(info[1], "index");
   auto out = std::make_shared<std::vector<float>>();
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
     gt_parameter p{};
@@ -250,7 +251,7 @@ Napi::Value Model::memory(const Napi::CallbackInfo& info) {
 
 void Model::cancel(const Napi::CallbackInfo& info) {
   auto handle = open(info.Env());
-  if (handle->busy) gt_model_cancel(handle->model);
+  if (handle->busy) gt_model_cancel(handle->model, 1);
 }
 
 void Model::dispose(const Napi::CallbackInfo& info) {

@@ -6,6 +6,11 @@ set(GT_FLAGS_avx512 -mavx512f -mavx512bw -mavx512vl -mavx512dq ${GT_FLAGS_avx2} 
 set(GT_FLAGS_avx512bf16 ${GT_FLAGS_avx512} -mavx512bf16)
 set(GT_FLAGS_amx ${GT_FLAGS_avx512bf16} -mamx-tile -mamx-bf16)
 
+# GCC copies the sixteen lanes of cpu/vec.h through the stack, 16 bytes at a time, unless it is told that it may move 32.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_GREATER_EQUAL 12)
+  list(APPEND GT_FLAGS_avx2 -mmove-max=256 -mstore-max=256)
+endif()
+
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   set(GT_X86_64 TRUE)
 endif()

@@ -34,7 +34,7 @@ GT_INLINE Peak peak(const T* row, int64_t V) {
   i32x16 index{}, here{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   lanes(V, [&](int64_t v, int64_t n) {
     const f32x16 x = get(row + v, n, -__builtin_inff());
-    const i32x16 larger = x > best;
+    const i32x16 larger = less(best, x);
     best = select(larger, x, best);
     index = (here & larger) | (index & ~larger);
     here += kLanes;

@@ -51,9 +51,35 @@ GT_INLINE void store_part(T* p, f32x16 v, int64_t n) {
   for (int64_t i = 0; i < n; i++) gt::store(p + i, v[i]);
 }
 
+// a < b by lanes: all bits set where true. GCC takes a comparison of vectors wider than the machine's apart lane by lane (96
+// instructions instead of 8 on AVX2), so the registers are compared one by one.
+#if defined(__AVX512F__)
+GT_INLINE i32x16 less(f32x16 a, f32x16 b) { return a < b; }
+#elif defined(__AVX__)
+typedef int32_t i32x8 __attribute__((vector_size(32)));
+GT_INLINE i32x16 less(f32x16 a, f32x16 b) {
+  const i32x8 low = __builtin_shufflevector(a, a, 0, 1, 2, 3, 4, 5, 6, 7) < __builtin_shufflevector(b, b, 0, 1, 2, 3, 4, 5, 6, 7);
+  const i32x8 high = __builtin_shufflevector(a, a, 8, 9, 10, 11, 12, 13, 14, 15) < __builtin_shufflevector(b, b, 8, 9, 10, 11, 12, 13, 14, 15);
+  return __builtin_shufflevector(low, high, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+#else
+GT_INLINE i32x16 less(f32x16 a, f32x16 b) {
+  typedef float part __attribute__((vector_size(16)));
+  typedef int32_t mask __attribute__((vector_size(16)));
+  i32x16 r;
+  for (int i = 0; i < 64; i += 16) {
+    part x, y;
+    __builtin_memcpy(&x, (const char*)&a + i, 16);
+    __builtin_memcpy(&y, (const char*)&b + i, 16);
+    const mask m = x < y;
+    __builtin_memcpy((char*)&r + i, &m, 16);
+  }
+  return r;
+}
+#endif
 GT_INLINE f32x16 select(i32x16 mask, f32x16 a, f32x16 b) { return (f32x16)(((i32x16)a & mask) | ((i32x16)b & ~mask)); }
-GT_INLINE f32x16 max16(f32x16 a, f32x16 b) { return select(a > b, a, b); }
-GT_INLINE f32x16 min16(f32x16 a, f32x16 b) { return select(a < b, a, b); }
+GT_INLINE f32x16 max16(f32x16 a, f32x16 b) { return select(less(b, a), a, b); }
+GT_INLINE f32x16 min16(f32x16 a, f32x16 b) { return select(less(a, b), a, b); }
 
 // Sum and maximum of the lanes, in a fixed tree.
 GT_INLINE float sum(f32x16 v) {
@@ -74,7 +100,7 @@ GT_INLINE float max_of(f32x16 v) {
 // e^x to 1.5 ulp (Cephes expf: x = n ln 2 + r, degree-6 polynomial in r). Below -87.3 the result is 0, above 88.4 it saturates near
 // FLT_MAX; NaN is not kept (callers have finite inputs or check the loss).
 GT_INLINE f32x16 exp16(f32x16 x) {
-  i32x16 tiny = x < -87.3f;
+  i32x16 tiny = less(x, splat(-87.3f));
   x = min16(max16(x, splat(-87.3f)), splat(88.37f));
   const f32x16 magic = splat(12582912.f);  // 1.5 · 2^23: adding it rounds to an integer held in the low mantissa bits
   f32x16 n = x * 1.44269504088896341f + magic;
@@ -104,7 +130,7 @@ GT_INLINE f32x16 tanh16(f32x16 x) {
   p = p * s + 1.33314422036e-1f;
   p = p * s + -3.33332819422e-1f;
   f32x16 near = x + x * s * p;
-  return select((x < 0.625f) & (x > -0.625f), near, far);
+  return select(less(x, splat(0.625f)) & less(splat(-0.625f), x), near, far);
 }
 
 }  // namespace gt::cpu

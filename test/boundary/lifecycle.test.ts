@@ -8,17 +8,17 @@ import { Model, parseModelConfig } from '@gemmatune/engine';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ADDON, addon, batch, config, options } from './addon.js';
 
-/** Work that lasts: a model, a batch of 4096 tokens, and a generation of as many. */
+/** Work that lasts: a model, a batch of 2048 tokens, and a generation of as many. */
 const LONG = `
 const addon = require(${JSON.stringify(ADDON)});
 const model = new addon.Model(
   { ...${JSON.stringify({ ...config(), hiddenSize: 128, intermediateSize: 512 })}, fullAttention: Uint8Array.of(1, 1) },
   ${JSON.stringify(options())},
 );
-const tokens = new Int32Array(4096).fill(5);
+const tokens = new Int32Array(2048).fill(5);
 const work = {
-  accumulate: () => model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 4096) }),
-  generate: () => model.generate(Int32Array.of(2), Int32Array.of(0, 1), { maxNewTokens: 4000, stopIds: new Int32Array(),
+  accumulate: () => model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }),
+  generate: () => model.generate(Int32Array.of(2), Int32Array.of(0, 1), { maxNewTokens: 2000, stopIds: new Int32Array(),
     temperature: 0, topK: 0, topP: 1, seed: 0, batchSize: 1 }, () => {}),
 };
 `;
@@ -53,7 +53,9 @@ describe.each(['accumulate', 'generate'])('during %s', (method) => {
   });
 
   it('an uncaught error is reported as one', () => {
-    const { status, stderr } = inProcess(`${LONG} work.${method}(); setImmediate(() => { throw new Error('planted'); });`);
+    const { status, stderr } = inProcess(
+      `${LONG} work.${method}(); setImmediate(() => { throw new Error('planted'); });`,
+    );
     expect(status).toBe(1);
     expect(stderr).toContain('planted');
   });

@@ -12,7 +12,8 @@ async function refusal(call: () => unknown): Promise<NodeJS.ErrnoException> {
   }
   throw new Error('the call was not refused');
 }
-const without = (object: object, name: string) => Object.fromEntries(Object.entries(object).filter(([n]) => n !== name));
+const without = (object: object, name: string) =>
+  Object.fromEntries(Object.entries(object).filter(([n]) => n !== name));
 
 describe('the constructor', () => {
   it('makes a model of the example', () => {
@@ -35,20 +36,27 @@ describe('the constructor', () => {
     expect((await refusal(() => new addon.Model(value, options()))).code).toBe('ERR_GEMMATUNE_ARGUMENT');
   });
 
-  it.each(['vocabSize', 'hiddenSize', 'numHeads', 'numKvHeads', 'headDim', 'intermediateSize', 'maxPositionEmbeddings'])(
-    'refuses 0, -1, 1.5, NaN, Infinity and 2^60 as %s',
-    async (name) => {
-      for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60])
-        expect(
-          (await refusal(() => new addon.Model({ ...config(), [name]: value }, options()))).code,
-          String(value),
-        ).toMatch(/^ERR_GEMMATUNE_(ARGUMENT|SHAPE|MEMORY)$/);
-    },
-  );
+  it.each([
+    'vocabSize',
+    'hiddenSize',
+    'numHeads',
+    'numKvHeads',
+    'headDim',
+    'intermediateSize',
+    'maxPositionEmbeddings',
+  ])('refuses 0, -1, 1.5, NaN, Infinity and 2^60 as %s', async (name) => {
+    for (const value of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 60])
+      expect(
+        (await refusal(() => new addon.Model({ ...config(), [name]: value }, options()))).code,
+        String(value),
+      ).toMatch(/^ERR_GEMMATUNE_(ARGUMENT|SHAPE|MEMORY)$/);
+  });
 
   it('refuses more memory than the machine has', async () => {
     const huge = { ...config(), vocabSize: 2 ** 40 };
-    expect((await refusal(() => new addon.Model(huge, options()))).code).toMatch(/ERR_GEMMATUNE_(MEMORY|SHAPE|ARGUMENT)/);
+    expect((await refusal(() => new addon.Model(huge, options()))).code).toMatch(
+      /ERR_GEMMATUNE_(MEMORY|SHAPE|ARGUMENT)/,
+    );
   });
 
   it('refuses a list of layer kinds that is not one byte per layer', async () => {
@@ -62,12 +70,16 @@ describe('the constructor', () => {
   });
 
   it.each([-1, 2 ** 40])('refuses %d threads', async (threads) => {
-    expect((await refusal(() => new addon.Model(config(), { ...options(), threads }))).code).toBe('ERR_GEMMATUNE_ARGUMENT');
+    expect((await refusal(() => new addon.Model(config(), { ...options(), threads }))).code).toBe(
+      'ERR_GEMMATUNE_ARGUMENT',
+    );
   });
 
   it.each(['cuda', 'emulated'])('refuses the device %s where this build lacks it', async (device) => {
     if (addon.info().backends.includes(device)) return;
-    expect((await refusal(() => new addon.Model(config(), { ...options(), device }))).code).toBe('ERR_GEMMATUNE_DEVICE');
+    expect((await refusal(() => new addon.Model(config(), { ...options(), device }))).code).toBe(
+      'ERR_GEMMATUNE_DEVICE',
+    );
   });
 
   it('refuses a call without new, and methods on another object', async () => {
@@ -90,7 +102,18 @@ describe('an open model', () => {
   });
   afterAll(() => model.dispose());
 
-  const WRONG = [undefined, null, 1, 'x', [], {}, [1, 2], new Float32Array(5), new BigInt64Array(5), new ArrayBuffer(20)];
+  const WRONG = [
+    undefined,
+    null,
+    1,
+    'x',
+    [],
+    {},
+    [1, 2],
+    new Float32Array(5),
+    new BigInt64Array(5),
+    new ArrayBuffer(20),
+  ];
 
   it('refuses every wrong type of every argument of every method', async () => {
     const { tokens, starts } = batch();
@@ -104,7 +127,10 @@ describe('an open model', () => {
       ['update', (w) => model.update(w)],
       ...Object.keys(update()).map((name): [string, (w: unknown) => unknown] => [
         `update.${name}`,
-        (w) => (w === 1 ? Promise.reject(new TypeError('skipped: a number is right')) : model.update({ ...update(), [name]: w })),
+        (w) =>
+          w === 1
+            ? Promise.reject(new TypeError('skipped: a number is right'))
+            : model.update({ ...update(), [name]: w }),
       ]),
       ['generate.tokens', (w) => model.generate(w, starts, generateOptions())],
       ['generate.starts', (w) => model.generate(tokens, w, generateOptions())],
@@ -198,9 +224,29 @@ describe('an open model', () => {
     expect((await refusal(() => model.read('weight', index))).code).toBe('ERR_GEMMATUNE_ARGUMENT');
   });
 
+  it('refuses a seed or a deviation that is no number, and leaves the weights alone', async () => {
+    const before = await model.read('weight', 0);
+    for (const [seed, std] of [
+      [1.5, 0.02],
+      [Number.NaN, 0.02],
+      [1, Number.NaN],
+      [1, -1],
+      [1, Number.POSITIVE_INFINITY],
+    ])
+      expect((await refusal(() => model.initialize(seed, std))).code, `${seed}, ${std}`).toBe('ERR_GEMMATUNE_ARGUMENT');
+    expect(await model.read('weight', 0)).toEqual(before);
+  });
+
   it('refuses loads from wrong places', async () => {
     const source = { index: 0, path: '/dev/null', offset: 0, dtype: 'float32' };
-    for (const wrong of [{ index: count }, { index: -1 }, { offset: -1 }, { path: '/no/such/file' }, { path: '/dev' }, {}])
+    for (const wrong of [
+      { index: count },
+      { index: -1 },
+      { offset: -1 },
+      { path: '/no/such/file' },
+      { path: '/dev' },
+      {},
+    ])
       expect((await refusal(() => model.load('weight', [{ ...source, ...wrong }]))).code).toMatch(
         /ERR_GEMMATUNE_(ARGUMENT|FILE)/,
       );
@@ -208,7 +254,11 @@ describe('an open model', () => {
 
   it('takes training calls only when trainable', async () => {
     const frozen = new addon.Model(config(), { ...options(), trainable: false });
-    for (const call of [() => frozen.accumulate(batch()), () => frozen.update(update()), () => frozen.read('exp_avg', 0)])
+    for (const call of [
+      () => frozen.accumulate(batch()),
+      () => frozen.update(update()),
+      () => frozen.read('exp_avg', 0),
+    ])
       expect((await refusal(call)).message).toContain('trainable');
     frozen.dispose();
   });

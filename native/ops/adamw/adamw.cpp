@@ -18,7 +18,7 @@ static cpu::AdamWConstants constants_of(const AdamW& o) {
   const double correction1 = 1 - std::pow(o.beta1, double(o.step)), correction2 = 1 - std::pow(o.beta2, double(o.step));
   cpu::AdamWConstants k;
   k.gradient_scale = o.gradient_scale;
-  k.decay = float(1 - o.learning_rate * double(o.weight_decay));
+  k.decay = float(1 - o.learning_rate * o.weight_decay);
   k.one_minus_beta1 = float(1 - o.beta1);
   k.beta2 = float(o.beta2);
   k.one_minus_beta2 = float(1 - o.beta2);

@@ -16,8 +16,7 @@
 namespace gt {
 
 struct AdamW {
-  double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8;  // double as in torch: 1 - beta2 keeps its digits
-  float weight_decay = 0;
+  double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;  // double as in torch: 1 - beta2 keeps its digits
   int64_t step = 1;          // 1-based: this update's number
   float gradient_scale = 1;  // 1 / tokens, times the clip factor
 };

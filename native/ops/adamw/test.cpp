@@ -48,7 +48,7 @@ struct Case {
 
 AdamW options(int64_t step) {
   AdamW o;
-  o.learning_rate = 1e-2, o.weight_decay = 0.05f, o.step = step, o.gradient_scale = 0.25f;
+  o.learning_rate = 1e-2, o.weight_decay = 0.05, o.step = step, o.gradient_scale = 0.25f;
   return o;
 }
 
@@ -60,7 +60,7 @@ TEST(adamw_matches_torch_fused) {
   Fenced<float> p(N), g(N), m(N), v(N);
   m.fill(0), v.fill(0);
   AdamW o;
-  o.learning_rate = 1e-3, o.weight_decay = 0.1f;
+  o.learning_rate = 1e-3, o.weight_decay = 0.1;
   for (int64_t i = 0; i < N; i++) p[i] = float_of(kStart[i]);
   for (o.step = 1; o.step <= 3; o.step++) {
     for (int64_t i = 0; i < N; i++) g[i] = float_of(kGradients[o.step - 1][i]);

@@ -4,12 +4,12 @@
 // block and multiplies it with the whole kept factor:
 //
 //   for s in kept rows, steps of kept_block             (one step, but for thousands of tokens)
-//     for k in inner, steps of inner_block              (one step, but for the head's backward_input)
+//     for k in inner, steps of inner_block              (hundreds for the head's backward_input, else one to four)
 //       pack kept[s, k]                                 all threads, then a barrier
 //       for t in the other factor's rows, tasks         each thread: pack other[t, k], then tiles: kept from L1, other from L2
 //
 // Order of sums: a tile starts at zero, runs through its part of the inner dimension in order of k, and is then added to the result
-// of the parts before. The parts depend on the inner dimension and the kernel family only; nothing else changes a bit.
+// of the parts before. The parts depend on the weight's shape and the kernel family, for dweight on the number of tokens; nothing else changes a bit.
 //
 // A kernel family is a struct:
 //   kRowPanels, kColPanels            largest tile, in panels of 16
@@ -39,23 +39,23 @@ template <class Out>
 struct Sink {
   Out* out;
   const float* plus;  // null: nothing to add
-  int64_t stride, plus_stride;
+  int64_t stride;     // of both
   int64_t rows, cols;
 
   // Asks for what put() will add, while the tile is computed.
   void prefetch(int64_t row) const {
     if (plus)
-      for (int64_t c = 0; c < cols; c += kLanes) __builtin_prefetch(plus + row * plus_stride + c, 1);
+      for (int64_t c = 0; c < cols; c += kLanes) __builtin_prefetch(plus + row * stride + c, 1);
   }
   // Row `row`, columns [16 panel, 16 panel + 16).
-  GT_INLINE void put(const Sink& s, int64_t row, int64_t panel, f32x16 v) {
-    const int64_t c = panel * kLanes, n = s.cols - c;
+  __attribute__((always_inline)) void put(int64_t row, int64_t panel, f32x16 v) const {
+    const int64_t c = panel * kLanes, n = cols - c;
     if (n >= kLanes) {
-      if (s.plus) v = load16(s.plus + row * s.plus_stride + c) + v;
-      put16(s.out + row * s.stride + c, v);
+      if (plus) v = load16(plus + row * stride + c) + v;
+      put16(out + row * stride + c, v);
     } else {
-      if (s.plus) v = load_part(s.plus + row * s.plus_stride + c, n) + v;
-      store_part(s.out + row * s.stride + c, v, n);
+      if (plus) v = load_part(plus + row * stride + c, n) + v;
+      store_part(out + row * stride + c, v, n);
     }
   }
 };
@@ -75,7 +75,7 @@ struct Plan {
   int64_t kept_floats, other_floats, sum_floats;  // scratch: the kept panels, one thread's block, float32 sums between inner blocks
 };
 
-constexpr int64_t kAccumulatedInner = 4096;
+constexpr int64_t kLongInner = 4096, kWide = 16384;
 constexpr int64_t kKeptFloats = 1 << 20, kOtherFloats = 1 << 17, kSumFloats = 1 << 21;  // 4 MB, 512 KB, 8 MB
 
 template <class Kernel>
@@ -85,13 +85,16 @@ Plan make_plan(int threads, const Product& p) {
   Plan plan{};
   plan.kept_rows = p.keep_b ? p.cols : p.rows;
   plan.other_rows = p.keep_b ? p.rows : p.cols;
+  // A result that may be larger than all caches is read and written once per block of the inner dimension: few blocks where it
+  // accumulates; and where it is bfloat16 and wide, one tile runs through all of it, for lack of room for float32 sums.
+  const bool wide = p.out_type != DType::f32 && plan.other_rows >= kWide;
+  const int64_t longest = p.accumulate || wide ? kLongInner : Kernel::kTileInner;
+  const int64_t longest_tile = wide ? kLongInner : Kernel::kTileInner;
   // Equal blocks, so that the last one is not a sliver.
-  // With accumulation, longer ones: the result, which may be larger than all caches, is read and written once per block.
-  const int64_t longest = p.accumulate ? kAccumulatedInner : Kernel::kTileInner;
   const int64_t inner_blocks = std::max<int64_t>(1, (p.inner + longest - 1) / longest);
   plan.inner_block = up(std::max<int64_t>(1, (p.inner + inner_blocks - 1) / inner_blocks), Kernel::kPerUnit * Kernel::kUnitStep);
   plan.units = plan.inner_block / Kernel::kPerUnit;
-  const int64_t tiles = (plan.inner_block + Kernel::kTileInner - 1) / Kernel::kTileInner;
+  const int64_t tiles = (plan.inner_block + longest_tile - 1) / longest_tile;
   plan.tile_units = up((plan.units + tiles - 1) / tiles, Kernel::kUnitStep);
   const bool sums = (inner_blocks > 1 || tiles > 1) && p.out_type != DType::f32;
 
@@ -152,8 +155,8 @@ void run(Threads& threads, void* scratch, const Product& p) {
             const Panels panels{a + r * units + u * kPanel, b + c * units + u * kPanel, units * kPanel, u_count, p.keep_b};
             float* const sum = plan.sum_floats ? sums + at - s * p.cols : static_cast<float*>(p.out) + at;
             const float* const plus = k > 0 || u > 0 || p.accumulate ? sum : nullptr;
-            if (p.out_type == DType::bf16 && !to_sums) Kernel::tile(panels, Sink<bf16>{static_cast<bf16*>(p.out) + at, plus, p.cols, p.cols, tile_rows, tile_cols});
-            else Kernel::tile(panels, Sink<float>{sum, plus, p.cols, p.cols, tile_rows, tile_cols});
+            if (p.out_type == DType::bf16 && !to_sums) Kernel::tile(panels, Sink<bf16>{static_cast<bf16*>(p.out) + at, plus, p.cols, tile_rows, tile_cols});
+            else Kernel::tile(panels, Sink<float>{sum, plus, p.cols, tile_rows, tile_cols});
           };
           if (p.keep_b) {
             for (int64_t c = 0; c < cols; c += col_tile)

@@ -11,11 +11,11 @@ struct FloatMath {
 #if defined(__AVX512F__)
   static constexpr int kRows = 8, kColPanels = 3;
 #elif defined(__AVX2__)
-  static constexpr int kRows = 4, kColPanels = 1;
+  static constexpr int kRows = 6, kColPanels = 1;
 #elif defined(__aarch64__)
   static constexpr int kRows = 5, kColPanels = 1;
 #else
-  static constexpr int kRows = 2, kColPanels = 1;
+  static constexpr int kRows = 3, kColPanels = 1;
 #endif
   GT_INLINE Register multiply_add(Register a, Register b, Register sum) { return a * b + sum; }
 };

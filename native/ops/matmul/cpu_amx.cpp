@@ -73,8 +73,8 @@ struct AmxKernel {
         const int64_t row = first_row + r;
         f32x16 left = load16(sums[0] + r * kPanel), right = load16(sums[1] + r * kPanel);
         if (sink.plus) {
-          left = load16(sink.plus + row * sink.plus_stride) + left;
-          right = load16(sink.plus + row * sink.plus_stride + kPanel) + right;
+          left = load16(sink.plus + row * sink.stride) + left;
+          right = load16(sink.plus + row * sink.stride + kPanel) + right;
         }
         put16(sink.out + row * sink.stride, left);
         put16(sink.out + row * sink.stride + kPanel, right);
@@ -100,7 +100,7 @@ struct AmxKernel {
     alignas(64) float sums[kTile];
     _tile_stored(0, sums, 64);
     const int64_t rows = std::min(kPanel, sink.rows - row_panel * kPanel);
-    for (int64_t r = 0; r < rows; r++) Sink::put(sink, row_panel * kPanel + r, col_panel, load16(sums + r * kPanel));
+    for (int64_t r = 0; r < rows; r++) sink.put(row_panel * kPanel + r, col_panel, load16(sums + r * kPanel));
   }
 
   template <class Sink>

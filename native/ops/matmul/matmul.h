@@ -6,8 +6,9 @@
 //
 // The two factors have one dtype, which decides the arithmetic: float32 x float32 -> float32 FMA, bfloat16 x bfloat16 -> exact
 // products, float32 accumulation. The result may be float32 or bfloat16 (rounded once, at the end); dweight is always float32.
-// Each output element is summed over its inner dimension in an order that depends on the shape only: any number of threads and
-// any position of a row within M gives the same bits.
+// Each output element is summed over its inner dimension in an order that depends on the weight's shape and the CPU's kernel family
+// only (for dweight: and on the number of tokens). Any number of threads gives the same bits, and a row of y or dx has the same bits
+// alone as among others. AVX512-BF16 and AMX take subnormal numbers as zero.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"

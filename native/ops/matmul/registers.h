@@ -46,12 +46,12 @@ struct RegisterKernel {
         for (int c = 0; c < C * kPerPanel; c++) sum[r][c] = Math::multiply_add(left, right[c], sum[r][c]);
       }
     }
-    for (int r = 0; r < R; r++)
-      for (int c = 0; c < C; c++) {
-        f32x16 v;
-        __builtin_memcpy(&v, &sum[r][c * kPerPanel], sizeof v);
-        Sink::put(sink, row + r, panel + c, v);
-      }
+    for (int r = 0; r < R; r++) {
+      float whole[C * kPanel];
+      for (int c = 0; c < C * kPerPanel; c++) __builtin_memcpy(whole + c * kWidth, &sum[r][c], sizeof(Register));
+      if constexpr (kPerPanel > 1) asm volatile("" ::"r"(whole) : "memory");  // or GCC keeps some of the sums in memory all along
+      for (int c = 0; c < C; c++) sink.put(row + r, panel + c, load16(whole + c * kPanel));
+    }
   }
 
   template <int C, class Sink>

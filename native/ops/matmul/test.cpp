@@ -91,20 +91,20 @@ void same_bits_with_any_thread_count(int64_t M, int64_t N, int64_t K) {
   }
 }
 
-template <class T>
+template <class T, class Out>
 void row_does_not_depend_on_its_neighbours(int64_t M, int64_t N, int64_t K) {
   Device device(DeviceKind::cpu, 0, 2);
   Random random(12);
   Fenced<T> x(M * K), weight(N * K), dy(M * N);
   x.randomize(random), weight.randomize(random), dy.randomize(random);
-  Fenced<float> y(M * N), dx(M * K), y_row(N), dx_row(K);
+  Fenced<Out> y(M * N), dx(M * K), y_row(N), dx_row(K);
   matmul_forward(device, y.tensor({M, N}), x.tensor({M, K}), weight.tensor({N, K}));
   matmul_backward_input(device, dx.tensor({M, K}), dy.tensor({M, N}), weight.tensor({N, K}));
   for (int64_t m : {int64_t(0), M / 2, M - 1}) {
     matmul_forward(device, y_row.tensor({1, N}), x.tensor({M, K}).rows(m, 1), weight.tensor({N, K}));
     matmul_backward_input(device, dx_row.tensor({1, K}), dy.tensor({M, N}).rows(m, 1), weight.tensor({N, K}));
-    check(!std::memcmp(y_row.data(), y.data() + m * N, size_t(N) * 4), "y: row ", m, " alone has other bits");
-    check(!std::memcmp(dx_row.data(), dx.data() + m * K, size_t(K) * 4), "dx: row ", m, " alone has other bits");
+    check(!std::memcmp(y_row.data(), y.data() + m * N, size_t(N) * sizeof(Out)), "y: row ", m, " alone has other bits");
+    check(!std::memcmp(dx_row.data(), dx.data() + m * K, size_t(K) * sizeof(Out)), "dx: row ", m, " alone has other bits");
   }
 }
 
@@ -131,8 +131,38 @@ TEST(matches_the_reference_across_blocks_of_the_inner_dimension) {
 }
 
 TEST(matches_the_reference_across_blocks_of_the_kept_factor) {
-  parity_of_all_types(1300, 3, 1100, 2);   // y, dx: more rows than are packed at once
-  parity_of_all_types(1100, 3, 1300, 2);
+  parity_of_all_types(3400, 3, 640, 2);  // y: more rows of x than are packed at once
+  parity_of_all_types(4096, 3, 600, 2);  // dweight: more columns of x
+}
+
+TEST(matches_the_reference_on_a_wide_result_with_a_long_inner_dimension) {
+  const int64_t M = 3, N = 16500, K = 1100;
+  Device device(DeviceKind::cpu, 0, 2);
+  Random random(6);
+  Fenced<bf16> x(M * K), weight(N * K), y(M * N);
+  x.randomize(random), weight.randomize(random);
+  auto want = reference::matmul(x.values(), weight.values(), M, N, K);
+  auto in_float = reference::matmul(x.values<float>(), weight.values<float>(), M, N, K);
+  matmul_forward(device, y.tensor({M, N}), x.tensor({M, K}), weight.tensor({N, K}));
+  check_close("y", y, want, same_precision_error<bf16>(in_float, want, magnitudes(want)));
+}
+
+TEST(keeps_infinities_and_nan) {
+  // In one pair of bfloat16 with finite neighbours, on either side.
+  const int64_t M = 20, N = 40, K = 70;
+  Device device(DeviceKind::cpu, 0, 2);
+  Fenced<bf16> x(M * K), weight(N * K);
+  Fenced<float> y(M * N);
+  x.fill(1.5), weight.fill(0.75);
+  x.set(2 * K + 31, INFINITY), x.set(19 * K + 68, -INFINITY), weight.set(39 * K + 33, INFINITY), x.set(7 * K + 5, NAN);
+  matmul_forward(device, y.tensor({M, N}), x.tensor({M, K}), weight.tensor({N, K}));
+  for (int64_t m = 0; m < M; m++)
+    for (int64_t n = 0; n < N; n++) {
+      const float got = y[m * N + n];
+      const bool nan = m == 7 || (m == 19 && n == 39);
+      const float want = m == 19 ? -INFINITY : m == 2 || n == 39 ? INFINITY : 1.5f * 0.75f * float(K);
+      check(nan ? std::isnan(got) : got == want, "y[", m, ", ", n, "] is ", got);
+    }
 }
 
 TEST(sums_small_integers_exactly) {
@@ -155,9 +185,10 @@ TEST(gives_the_same_bits_with_any_thread_count) {
 }
 
 TEST(gives_a_row_the_same_bits_alone_and_among_others) {
-  row_does_not_depend_on_its_neighbours<float>(75, 200, 640);
-  row_does_not_depend_on_its_neighbours<bf16>(75, 200, 640);
-  row_does_not_depend_on_its_neighbours<bf16>(40, 4500, 70);
+  row_does_not_depend_on_its_neighbours<float, float>(75, 200, 640);
+  row_does_not_depend_on_its_neighbours<bf16, float>(75, 200, 640);
+  row_does_not_depend_on_its_neighbours<bf16, float>(40, 4500, 70);
+  row_does_not_depend_on_its_neighbours<bf16, bf16>(1100, 2100, 1100);  // more float32 sums than are kept at once
 }
 
 TEST(backward_is_the_derivative_of_forward) {

@@ -1,1 +1,92 @@
-export {};
+/**
+ * Fine-tuning of FunctionGemma for function calling, from Node: everything that programs may use, in one place.
+ *
+ *     import { encodeRows, evaluate, Model, readTrainingRows, resolveModel, Tokenizer, Trainer } from 'gemmatune';
+ */
+export {
+  type CallFormat,
+  type Encoded,
+  type EncodedRow,
+  type EncodeOptions,
+  type EncodeReport,
+  encodeRows,
+  IGNORE,
+  type Loss,
+  type NumberedRow,
+  type Prepared,
+  type PrepareOptions,
+  type PrepareReport,
+  packBatch,
+  prepare,
+  readRows,
+  readTrainingRows,
+  writePrepared,
+} from '@gemmatune/data';
+export {
+  type Batch,
+  type BatchMetrics,
+  type DeviceName,
+  type DTypeName,
+  EngineError,
+  type GenerateRequest,
+  Model,
+  type ModelConfig,
+  type ModelOptions,
+  parseModelConfig,
+  systemInfo,
+} from '@gemmatune/engine';
+export {
+  type Comparison,
+  compare,
+  type EvaluateOptions,
+  type Evaluation,
+  evaluate,
+  judge,
+  METRICS,
+  type Metric,
+  type Prediction,
+  promptOf,
+  stopIds,
+} from '@gemmatune/eval';
+export {
+  HubError,
+  type ModelCard,
+  modelCard,
+  type PullOptions,
+  type PushOptions,
+  pull,
+  push,
+  resolveDataset,
+  resolveModel,
+} from '@gemmatune/hub';
+export {
+  type FunctionCall,
+  InputError,
+  type Json,
+  type JsonObject,
+  type Message,
+  parseExample,
+  type Tool,
+  type ToolRow,
+  type TrainingRow,
+} from '@gemmatune/schema';
+export {
+  ChatTemplate,
+  parseCalls,
+  renderSegments,
+  renderToolRow,
+  type Segment,
+  TemplateError,
+  templateWarnings,
+} from '@gemmatune/template';
+export { Tokenizer, TokenizerFormatError } from '@gemmatune/tokenizer';
+export {
+  type LogRow,
+  resolveTrainOptions,
+  TRAIN_OPTIONS,
+  TrainError,
+  type TrainEvent,
+  Trainer,
+  type TrainerInput,
+  type TrainOptions,
+} from '@gemmatune/train';

@@ -195,11 +195,14 @@ export class Model implements AsyncDisposable {
       }
     };
     try {
-      return await this.#call(() => {
+      const ids = await this.#call(() => {
         const running = this.#native.generate(tokens, starts, options, onProgress);
         signal?.addEventListener('abort', cancel, { once: true });
         return running;
       });
+      // Thrown when the last prompt was done: there was nothing left to cancel.
+      if (thrown) throw (thrown as { error: unknown }).error;
+      return ids;
     } catch (error) {
       if (thrown) throw thrown.error;
       if (signal?.aborted)

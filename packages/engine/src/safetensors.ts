@@ -48,10 +48,12 @@ function parseHeader(path: string, json: string, dataStart: number, size: number
   } catch (cause) {
     refuse(path, `its header is not JSON (${(cause as Error).message}): not a safetensors file`);
   }
+  if (typeof header !== 'object' || header === null)
+    refuse(path, `its header is ${JSON.stringify(header)}, expected an object: not a safetensors file`);
   const tensors = new Map<string, TensorEntry>();
   for (const [name, value] of Object.entries(header as Record<string, unknown>)) {
     if (name === '__metadata__') continue;
-    const t = value as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
+    const t = (value ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
     const dtype =
       FILE_DTYPES[t.dtype as keyof typeof FILE_DTYPES] ??
       refuse(path, `${name} has dtype ${String(t.dtype)}, expected F32, BF16 or F16`);

@@ -7,7 +7,6 @@
  * - `parseCalls`: generated text back to calls.
  * - `templateWarnings`: inputs that render into a prompt the model was never trained on.
  */
-export { parseJson as parseExactJson } from '@gemmatune/schema';
 export { ChatTemplate, type TemplateTokens } from './chat-template.js';
 export type { TemplateMessage, TemplateTool } from './conversation.js';
 export { formatArgument, TemplateError } from './functiongemma/declaration.js';

@@ -1,6 +1,5 @@
 import { pythonFloat } from '@gemmatune/schema';
 
-
 /** Values of a Python-style JSON text. Numbers print as floats unless their key is among `integers`. */
 export type PythonValue =
   | null

@@ -76,7 +76,10 @@ describe('abort and resume', () => {
       const outputDir = join(root, String(abortAt));
       const first = await run({ outputDir }, abortAt);
       expect(first.end, `abort after event ${abortAt}`).toMatchObject({ reason: 'aborted', row: null });
-      expect(first.model.gradient.every((g) => g === 0), 'gradients of an update under way').toBe(true);
+      expect(
+        first.model.gradient.every((g) => g === 0),
+        'gradients of an update under way',
+      ).toBe(true);
       const later = first.events.slice(abortAt).map((event) => event.type);
       expect(later, `what follows an abort after event ${abortAt}`).not.toContain('progress');
       expect(later).not.toContain('evaluating');

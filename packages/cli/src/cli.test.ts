@@ -1,0 +1,528 @@
+/** The commands as a caller sees them: streams, files and exit status, on the tiny golden model. */
+import { existsSync, readFileSync } from 'node:fs';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Readable, Writable } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Screen } from './command.js';
+import { main } from './main.js';
+
+const TINY = fileURLToPath(new URL('../../../test/golden/tiny', import.meta.url));
+const golden = (name: string) => JSON.parse(readFileSync(join(TINY, name), 'utf8'));
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'gemmatune-cli-'));
+});
+afterAll(() => rm(folder, { recursive: true }));
+const at = (...parts: string[]) => join(folder, ...parts);
+
+class Captured extends Writable {
+  text = '';
+  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
+    this.text += chunk.toString();
+    done();
+  }
+}
+
+/** Runs the program on `input`. `abortOn`: Ctrl-C as soon as stderr says this. */
+async function gemmatune(argv: string[], { input = '', abortOn = '' } = {}) {
+  const controller = new AbortController();
+  const stdout = new Captured();
+  const stderr = new Captured();
+  const watched = stderr.write.bind(stderr);
+  stderr.write = ((text: string) => {
+    if (abortOn !== '' && text.includes(abortOn)) controller.abort();
+    return watched(text);
+  }) as typeof stderr.write;
+  const status = await main(argv, {
+    stdin: Readable.from(input === '' ? [] : [Buffer.from(input)]),
+    stdout: stdout as Screen,
+    stderr: stderr as Screen,
+    signal: controller.signal,
+  });
+  return { status, stdout: stdout.text, stderr: stderr.text };
+}
+const lines = (text: string) =>
+  text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const jsonl = (rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+
+describe('dispatch', () => {
+  it('shows help and version', async () => {
+    const help = await gemmatune(['--help']);
+    expect(help.status).toBe(0);
+    for (const name of ['quickstart', 'prepare', 'render', 'tokenize', 'score', 'generate', 'finetune', 'evaluate'])
+      expect(help.stdout).toContain(`  ${name} `);
+    expect((await gemmatune(['--version'])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+    const own = await gemmatune(['finetune', '--help']);
+    expect(own.status).toBe(0);
+    expect(own.stdout).toContain('--learning-rate');
+    expect(own.stdout).toContain('[0.00002]');
+    expect(own.stdout).toContain('--output-dir');
+  });
+
+  it('suggests the command that was meant', async () => {
+    expect(await gemmatune(['finetun'])).toEqual({
+      status: 2,
+      stdout: '',
+      stderr: "gemmatune: 'finetun' is no command; did you mean finetune?\n",
+    });
+  });
+});
+
+describe('tokenize', () => {
+  it('keeps order, adds <bos> unless told not to, and skips blank lines', async () => {
+    const input = '{"text":"Set the light"}\n\n{"text":"<bos>Set"}';
+    const { stdout, status } = await gemmatune(['tokenize', '--model', TINY], { input });
+    expect(status).toBe(0);
+    const [first, second] = lines(stdout);
+    expect(first.input_ids[0]).toBe(2);
+    expect(second.input_ids.slice(0, 2)).toEqual([2, 2]);
+    const bare = await gemmatune(['tokenize', '--model', TINY, '--no-special-tokens'], { input });
+    expect(lines(bare.stdout).map(({ input_ids }) => input_ids)).toEqual([
+      first.input_ids.slice(1),
+      second.input_ids.slice(1),
+    ]);
+  });
+
+  it('answers the lines before a wrong one, then names it', async () => {
+    const { status, stdout, stderr } = await gemmatune(['tokenize', '--model', TINY], {
+      input: '{"text":"a"}\n{"text":5}\n{"text":"b"}\n',
+    });
+    expect(status).toBe(2);
+    expect(lines(stdout)).toHaveLength(1);
+    expect(stderr).toBe('gemmatune tokenize: standard input line 2: text is 5, expected a text.\n');
+  });
+
+  it('answers each line before the next one comes', async () => {
+    const stdout = new Captured();
+    let answered = 0;
+    async function* conversation() {
+      yield Buffer.from('{"text":"a"}\n{"te');
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      answered = stdout.text.split('\n').length - 1;
+      yield Buffer.from('xt":"b"}\n');
+    }
+    const stdin = Readable.from(conversation());
+    const io = {
+      stdin,
+      stdout: stdout as Screen,
+      stderr: new Captured() as Screen,
+      signal: new AbortController().signal,
+    };
+    expect(await main(['tokenize', '--model', TINY], io)).toBe(0);
+    expect(answered).toBe(1);
+    expect(lines(stdout.text)).toHaveLength(2);
+  });
+
+  it('writes --out whole or not at all', async () => {
+    await writeFile(at('texts.jsonl'), '{"text":"a"}\n');
+    const call = ['tokenize', '--model', TINY, '--in', at('texts.jsonl'), '--out', at('ids.jsonl')];
+    expect(await gemmatune(call)).toMatchObject({ status: 0, stdout: '' });
+    const before = await readFile(at('ids.jsonl'), 'utf8');
+    expect(lines(before)).toHaveLength(1);
+    await writeFile(at('texts.jsonl'), '{"text":"b"}\nnonsense\n');
+    const { status, stderr } = await gemmatune(call);
+    expect(status).toBe(2);
+    expect(stderr).toContain(`${at('texts.jsonl')} line 2: `);
+    expect(await readFile(at('ids.jsonl'), 'utf8')).toBe(before);
+    expect((await readdir(folder)).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+});
+
+describe('render', () => {
+  it('renders by the template and does not add a second <bos>', async () => {
+    const row = { messages: [{ role: 'user', content: 'Hi' }], add_generation_prompt: true };
+    const { stdout, status } = await gemmatune(['render', '--model', TINY], { input: jsonl([row]) });
+    expect(status).toBe(0);
+    const [{ text, input_ids }] = lines(stdout);
+    expect(text).toBe('<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\n');
+    expect(input_ids[0]).toBe(2);
+    expect(input_ids[1]).not.toBe(2);
+  });
+
+  it.each([
+    ['{"messages":[]}', 'messages is [], expected a list of at least one message'],
+    ['{"messages":[{"content":"x"}]}', 'messages[0].role is missing, expected a text'],
+    ['{"messages":[{"role":"user"}],"add_generation_prompt":1}', 'add_generation_prompt is 1, expected true or false'],
+    ['{"messages"', 'expected a JSON object'],
+  ])('refuses %s', async (input, message) => {
+    const { status, stderr } = await gemmatune(['render', '--model', TINY], { input });
+    expect(status).toBe(2);
+    expect(stderr).toContain('standard input line 1: ');
+    expect(stderr).toContain(message);
+  });
+});
+
+describe('score and generate', () => {
+  it('scores as transformers does, whatever lines come together', async () => {
+    const { sequences } = golden('forward.json') as {
+      sequences: { ids: number[]; labels: number[]; logprobs: number[] }[];
+    };
+    const input = jsonl(sequences.map(({ ids, labels }) => ({ input_ids: ids, labels })));
+    const { stdout, status } = await gemmatune(['score', '--model', TINY, '--dtype', 'float32'], { input });
+    expect(status).toBe(0);
+    const results = lines(stdout);
+    expect(results).toHaveLength(sequences.length);
+    for (const [i, { ids, labels, logprobs }] of sequences.entries()) {
+      const expected = ids.map((_, t) => (t + 1 < ids.length && labels[t + 1] !== -100 ? logprobs[t]! : null));
+      const targets = expected.filter((p) => p !== null);
+      expect(results[i].logprobs.map((p: number | null) => p !== null)).toEqual(expected.map((p) => p !== null));
+      results[i].logprobs.forEach((p: number | null, t: number) => {
+        if (p !== null) expect(p).toBeCloseTo(expected[t]!, 4);
+      });
+      if (targets.length === 0) expect(results[i].loss).toBeNull();
+      else expect(results[i].loss).toBeCloseTo(-targets.reduce((a, b) => a + b) / targets.length, 5);
+    }
+  });
+
+  it('generates as transformers does, without a tokenizer in the folder', async () => {
+    await mkdir(at('bare'), { recursive: true });
+    for (const name of ['config.json', 'model.safetensors']) await cp(join(TINY, name), at('bare', name));
+    const { prompts, maxNewTokens } = golden('generation.json');
+    const input = jsonl(prompts.map(({ prompt }: { prompt: number[] }) => ({ input_ids: prompt })));
+    const call = ['generate', '--model', at('bare'), '--dtype', 'float32', '--max-new-tokens', String(maxNewTokens)];
+    const { stdout, status } = await gemmatune(call, { input });
+    expect(status).toBe(0);
+    expect(lines(stdout)).toEqual(prompts.map(({ greedy }: { greedy: number[] }) => ({ output_ids: greedy })));
+  });
+
+  it('takes prompts and conversations, and answers with text', async () => {
+    const input = jsonl([{ prompt: 'Set' }, { messages: [{ role: 'user', content: 'Set' }] }, { input_ids: [2, 5] }]);
+    const { stdout, status } = await gemmatune(['generate', '--model', TINY, '--max-new-tokens', '4'], { input });
+    expect(status).toBe(0);
+    for (const { output_ids, text } of lines(stdout)) {
+      expect(output_ids.length).toBeGreaterThan(0);
+      expect(typeof text).toBe('string');
+    }
+  });
+
+  it.each([
+    ['score', '{"input_ids":[2,384]}', 'input_ids[1]: found 384, expected an id from 0 to 383'],
+    ['score', '{"input_ids":[2,3],"labels":[-100,999]}', 'labels[1]: found 999'],
+    ['score', '{"input_ids":[2,3],"labels":[1]}', 'labels has 1 entries, expected 2'],
+    ['score', '{"input_ids":[]}', 'input_ids is empty'],
+    ['score', '{"text":"a"}', 'found no input_ids'],
+    ['generate', '{"input_ids":["a"]}', 'input_ids[0]: found "a", expected an integer'],
+    ['generate', '{"question":"a"}', 'found the keys question, expected {input_ids}, {prompt} or {messages, tools}'],
+  ])('%s refuses %s', async (command, input, message) => {
+    const { status, stdout, stderr } = await gemmatune([command, '--model', TINY], { input });
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('standard input line 1: ');
+    expect(stderr).toContain(message);
+  });
+});
+
+describe('finetune', () => {
+  // Learnable: each row repeats one id.
+  const rows = Array.from({ length: 24 }, (_, i) => ({ input_ids: [2, ...new Array(8).fill(10 + (i % 6))] }));
+  const call = (out: string, ...more: string[]) => [
+    ...['finetune', '--model', at('bare'), '--train', at('train.jsonl'), '--output-dir', at(out), '--dtype', 'float32'],
+    ...['--per_device_train_batch_size', '4', '--learning-rate', '0.01', '--max-steps', '6', '--logging-steps', '1'],
+    ...['--save-steps', '2', '--json', ...more],
+  ];
+  beforeAll(async () => {
+    await writeFile(at('train.jsonl'), jsonl(rows));
+    await mkdir(at('bare'), { recursive: true });
+    for (const name of ['config.json', 'model.safetensors']) await cp(join(TINY, name), at('bare', name));
+  });
+
+  it('trains, and writes the model, its state, checkpoints and a report', async () => {
+    const { status, stdout, stderr } = await gemmatune(call('run', '--bf16', 'true'));
+    expect(stderr).toContain('bf16 has no effect here');
+    expect(stderr).toContain('24 of 24 rows, 216 tokens, 192 of them to learn');
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      status: 'completed',
+      output_dir: at('run'),
+      global_step: 6,
+      train_rows: 24,
+    });
+    expect(await readdir(at('run'))).toEqual(
+      expect.arrayContaining([
+        'checkpoint-2',
+        'checkpoint-6',
+        'config.json',
+        'model.safetensors',
+        'report.html',
+        'gemmatune.json',
+      ]),
+    );
+    const { log_history } = JSON.parse(await readFile(at('run', 'trainer_state.json'), 'utf8'));
+    expect(log_history).toHaveLength(7);
+    expect(log_history[5].loss).toBeLessThan(log_history[0].loss);
+    expect(await readFile(at('run', 'report.html'), 'utf8')).toContain('<svg ');
+  });
+
+  it('refuses to write over a model, and does with --overwrite', async () => {
+    const before = await readFile(at('run', 'model.safetensors'));
+    const refused = await gemmatune(call('run'));
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain(`The output folder ${at('run')} already holds checkpoint-2`);
+    expect(await readFile(at('run', 'model.safetensors'))).toEqual(before);
+    expect((await gemmatune(call('run', '--overwrite', '--seed', '1'))).status).toBe(0);
+    expect(await readFile(at('run', 'model.safetensors'))).not.toEqual(before);
+  });
+
+  it('stops cleanly on Ctrl-C, and --resume ends where an undisturbed run does', async () => {
+    expect((await gemmatune(call('whole'))).status).toBe(0);
+    const stopped = await gemmatune(call('parts'), { abortOn: 'step 3 ' });
+    expect(stopped.status).toBe(130);
+    expect(JSON.parse(stopped.stdout)).toMatchObject({ status: 'interrupted', folder: at('parts', 'checkpoint-3') });
+    expect(existsSync(at('parts', 'model.safetensors'))).toBe(false);
+    const resumed = await gemmatune(call('parts', '--resume'));
+    expect(resumed.stderr).toContain(`Continuing from ${at('parts', 'checkpoint-3')}, update 3.`);
+    expect(resumed.status).toBe(0);
+    expect(await readFile(at('parts', 'model.safetensors'))).toEqual(await readFile(at('whole', 'model.safetensors')));
+  });
+
+  it('takes options from a file, which the call overrides', async () => {
+    await writeFile(at('c.json'), JSON.stringify({ max_steps: 5, warmup_ratio: 0.5, outputDir: at('configured') }));
+    const words = [
+      'finetune',
+      '--model',
+      at('bare'),
+      '--train',
+      at('train.jsonl'),
+      '--config',
+      at('c.json'),
+      '--max-steps',
+      '1',
+    ];
+    expect((await gemmatune(words)).status).toBe(0);
+    const { settings } = JSON.parse(await readFile(at('configured', 'gemmatune.json'), 'utf8'));
+    expect(settings).toMatchObject({ maxSteps: 1, warmupRatio: 0.5 });
+  });
+});
+
+describe('bad input', () => {
+  /** A copy of the tiny model with one file changed. */
+  async function damaged(name: string, change: (path: string) => Promise<void>, file = 'config.json') {
+    await cp(TINY, at(name), { recursive: true });
+    await change(at(name, file));
+    return at(name);
+  }
+  const edit = (from: string, to: string) => async (path: string) =>
+    writeFile(path, (await readFile(path, 'utf8')).replace(from, to));
+  const finetune = (model: string, train: string, ...more: string[]) => [
+    ...['finetune', '--model', model, '--train', train, '--output-dir', at('never'), ...more],
+  ];
+
+  beforeAll(async () => {
+    await writeFile(at('m.jsonl'), '{"text":"a"}\n{oops\n');
+    await writeFile(at('t.jsonl'), '{"text":5}\n');
+    await writeFile(at('e.jsonl'), '');
+    await writeFile(at('i.jsonl'), '{"input_ids":[2,384]}\n');
+    await writeFile(at('file'), '');
+  });
+  const cases: [string, () => Promise<string[]>, string][] = [
+    ['a missing model folder', async () => finetune(at('no-model'), 'x'), 'There is no model folder'],
+    ['a missing file of rows', async () => finetune(TINY, at('none.jsonl')), 'none.jsonl: there is no such file'],
+    ['a malformed line', async () => finetune(TINY, at('m.jsonl')), 'm.jsonl line 2: '],
+    [
+      'a wrong type in a row',
+      async () => finetune(TINY, at('t.jsonl')),
+      't.jsonl line 1: text: found 5, expected text.',
+    ],
+    ['an empty file', async () => finetune(TINY, at('e.jsonl')), 'found an empty file'],
+    [
+      'an id outside the vocabulary',
+      async () => finetune(TINY, at('i.jsonl')),
+      'i.jsonl line 1: found the token id 384',
+    ],
+    [
+      'truncated weights',
+      async () => ['inspect', await damaged('cut', (path) => truncate(path, 20_000), 'model.safetensors')],
+      'truncated',
+    ],
+    [
+      'another architecture',
+      async () => ['score', '--model', await damaged('llama', edit('"gemma3_text"', '"llama"'))],
+      'model_type is "llama", expected "gemma3_text"',
+    ],
+    [
+      'a config of wrong type',
+      async () => ['score', '--model', await damaged('type', edit('"hidden_size": 48', '"hidden_size": "big"'))],
+      'hidden_size is "big"',
+    ],
+    [
+      'shapes that do not match the config',
+      async () => ['inspect', await damaged('shape', edit('"intermediate_size": 96', '"intermediate_size": 95'))],
+      'config.json expects [95, 48]',
+    ],
+    [
+      'a config that is no JSON',
+      async () => ['inspect', await damaged('json', (path) => writeFile(path, '{'))],
+      'config.json: ',
+    ],
+    [
+      'an output folder that is a file',
+      async () => ['finetune', '--model', TINY, '--train', 'x', '--output-dir', at('file')],
+      'cannot be used (ENOTDIR)',
+    ],
+    [
+      'a device that is not there',
+      async () => ['score', '--model', TINY, '--device', 'cuda'],
+      'cuda is not part of this build',
+    ],
+    ['an unknown option', async () => finetune(TINY, 'x', '--max-stps', '1'), 'did you mean --max-steps'],
+    ['a value out of range', async () => finetune(TINY, 'x', '--learning-rate', '-1'), "--learning-rate: found '-1'"],
+    ['a TRL value this trainer cannot fulfil', async () => finetune(TINY, 'x', '--optim', 'lion'), "optim is 'lion'"],
+    [
+      'no rows at all',
+      async () => ['finetune', '--model', TINY, '--output-dir', at('never')],
+      'one of --train and --dataset',
+    ],
+    [
+      'rows of another kind',
+      async () => ['evaluate', '--model', TINY, '--rows', at('train.jsonl')],
+      'expected a row of prepare',
+    ],
+    ['a missing word', async () => ['inspect'], 'DIR is missing, expected: gemmatune inspect DIR'],
+    ['a word too many', async () => ['doctor', 'now'], "found the word 'now'"],
+  ];
+  it.each(cases)('%s: status 2 and one sentence', async (_what, words, message) => {
+    const { status, stdout, stderr } = await gemmatune(await words());
+    expect(stderr).toContain(message);
+    expect(stderr).not.toMatch(/\n\s+at /);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(existsSync(at('never', 'model.safetensors'))).toBe(false);
+  });
+
+  it('shows the stack with --verbose', async () => {
+    const { stderr } = await gemmatune(['inspect', at('nowhere'), '--verbose']);
+    expect(stderr).toMatch(/\n\s+at /);
+  });
+});
+
+describe('rows of tools', () => {
+  const tool = (name: string) => ({
+    type: 'function',
+    function: {
+      name,
+      description: name,
+      parameters: { type: 'object', properties: { city: { type: 'string', description: 'c' } }, required: ['city'] },
+    },
+  });
+  const row = (tool_name: string, tool_arguments: string, user_content = 'Weather in Porto?') => ({
+    user_content,
+    tool_name,
+    tool_arguments,
+    hf_tools: [tool('get_weather')],
+  });
+
+  it('lint counts each problem with its lines', async () => {
+    await writeFile(
+      at('lint.jsonl'),
+      `${jsonl([
+        row('get_weather', '{"city": "Porto"}'),
+        row('get_weather', '{"city": "Porto"}'),
+        row('get_time', '{"city": "Porto"}', 'a'),
+        row('get_weather', '{}', 'b'),
+        row('get_weather', '{"city": 5}', 'c'),
+        { tool_name: 5 },
+      ])}nonsense\n`,
+    );
+    const { status, stdout } = await gemmatune(['lint', '--model', TINY, '--rows', at('lint.jsonl'), '--json']);
+    expect(status).toBe(0);
+    const { rows, problems } = JSON.parse(stdout);
+    expect(rows).toBe(6);
+    const found = Object.fromEntries(
+      problems.map(({ kind, lines: where }: { kind: string; lines: number[] }) => [kind, where]),
+    );
+    expect(found).toEqual({
+      malformed_line: [7],
+      unreadable_row: [6],
+      duplicate: [2],
+      unknown_tool: [3],
+      missing_argument: [4],
+      invalid_arguments: [5],
+    });
+    const strict = await gemmatune([
+      'lint',
+      '--model',
+      TINY,
+      '--rows',
+      at('lint.jsonl'),
+      '--max-length',
+      '16',
+      '--strict',
+    ]);
+    expect(strict.status).toBe(1);
+    expect(strict.stdout).toContain('loses a part of its answer at max-length');
+  });
+
+  it('evaluate and predict show generations beside the gold calls', async () => {
+    await writeFile(
+      at('eval.jsonl'),
+      jsonl([row('get_weather', '{"city": "Porto"}'), row('get_weather', '{"city": "Faro"}')]),
+    );
+    // The tiny model was made for 128 positions; the prompts are longer.
+    await cp(TINY, at('long'), { recursive: true });
+    const config = golden('config.json');
+    await writeFile(at('long', 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 2048 }));
+    const common = ['--model', at('long'), '--rows', at('eval.jsonl'), '--max-new-tokens', '2', '--dtype', 'float32'];
+    const { status, stdout } = await gemmatune(['evaluate', ...common, '--json', '--predictions', at('p.jsonl')]);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ n_eval: 2, tool_accuracy: 0, tc_cer: 1, parse_rate: 0 });
+    expect(lines(await readFile(at('p.jsonl'), 'utf8'))[1]).toMatchObject({
+      index: 1,
+      gold: { name: 'get_weather', arguments: { city: 'Faro' } },
+      gold_text: '<start_function_call>call:get_weather{city:<escape>Faro<escape>}<end_function_call>',
+      calls: [],
+    });
+    const shown = await gemmatune(['predict', ...common, '--index', '1']);
+    expect(shown.stdout).toContain('Weather in Porto?');
+    expect(shown.stdout).toMatch(/prediction\s+\| gold/);
+    const beyond = await gemmatune(['predict', ...common, '--index', '2']);
+    expect(beyond.stderr).toContain('found 2 rows, expected more than --index 2');
+    expect(beyond.status).toBe(2);
+  });
+});
+
+describe('inspect and doctor', () => {
+  it('tells shapes, parameters, tokenizer and memory', async () => {
+    const { status, stdout } = await gemmatune(['inspect', TINY, '--json']);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      vocabSize: 384,
+      layerTypes: 'sliding full sliding full',
+      dtype: 'float32',
+      parameters: 105392,
+      tokenizer: 'BPE, 384 tokens',
+    });
+    expect(JSON.parse(stdout).memory.float32.training).toBeGreaterThan(16 * 105392);
+  });
+
+  it('never shows the token', async () => {
+    process.env.HF_TOKEN = 'hf_secretsecret';
+    try {
+      const { status, stdout } = await gemmatune(['doctor', '--json']);
+      expect(status).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ node: process.version, hugging_face_token: 'found in HF_TOKEN' });
+      expect(stdout).not.toContain('secretsecret');
+    } finally {
+      delete process.env.HF_TOKEN;
+    }
+  });
+});
+
+const assets = fileURLToPath(new URL('../assets/quickstart', import.meta.url));
+describe.skipIf(!existsSync(join(assets, 'model', 'model.safetensors')))('quickstart (bundled model)', () => {
+  it('evaluates, trains and evaluates again, into a folder of its own', async () => {
+    const call = ['quickstart', '--output-dir', at('quick'), '--max-steps', '2', '--n', '2', '--json'];
+    const { status, stdout } = await gemmatune(call);
+    expect(status).toBe(0);
+    const result = JSON.parse(stdout);
+    expect(result).toMatchObject({ status: 'completed', global_step: 2, before: { n_eval: 2 }, after: { n_eval: 2 } });
+    expect(existsSync(at('quick', 'report.html'))).toBe(true);
+    expect((await gemmatune(call)).status).toBe(2);
+  });
+});

@@ -1,0 +1,53 @@
+import type { Evaluation } from '@gemmatune/eval';
+import { command } from '../command.js';
+import { evaluateRows, flat, metricsTable } from '../evaluation.js';
+import { writeLines } from '../json-lines.js';
+import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
+import { count, required, text } from '../options.js';
+import { formatOption, readToolRows } from '../rows.js';
+
+export const evaluate = command({
+  usage: '--model M --rows F [--n 50] [--max-new-tokens 128] [--format native|tutorial] [--predictions FILE]',
+  options: {
+    model: modelOption,
+    rows: required('Rows of prepare: a .jsonl, .json or .parquet file.', 'a file of rows'),
+    n: count('How many rows, from the first.', 50, 1),
+    maxNewTokens: count('Most tokens to generate for a row.', 128, 1),
+    format: formatOption,
+    predictions: text('File for every generation beside its gold call, as JSON lines.'),
+    ...DEVICE_OPTIONS,
+  },
+  async run({ n, rows: path, maxNewTokens, format, predictions, ...options }, context) {
+    const folder = await modelFolder(options.model, context);
+    const rows = await readToolRows(path, n);
+    const tokenizer = await new ModelText(folder).tokenizer();
+    await using model = await loadModel(folder, options, context);
+    const evaluation = await evaluateRows(
+      model,
+      tokenizer,
+      rows,
+      { maxNewTokens, format, title: 'Evaluating' },
+      context,
+    );
+    if (predictions !== null) await writeLines(predictions, predictionRows(evaluation));
+    const result = flat(evaluation);
+    await context.print(
+      context.json ? `${JSON.stringify(result)}\n` : `${metricsTable({ [`${result.n_eval} rows`]: result })}\n`,
+    );
+    return undefined;
+  },
+});
+
+/** Each generation beside its gold call. */
+export function predictionRows({ predictions }: Evaluation): unknown[] {
+  return predictions.map(({ row, text, gold, goldBlock, block, calls, unreadable }, index) => ({
+    index,
+    user_content: row.user_content,
+    gold,
+    calls,
+    unreadable,
+    gold_text: goldBlock,
+    call_text: block,
+    text,
+  }));
+}

@@ -1,0 +1,44 @@
+import { command } from '../command.js';
+import { DONE, FAILED } from '../exit-status.js';
+import { type LintReport, lintableRows, lintRows, PROBLEMS, rowKey } from '../lint-rows.js';
+import { ModelText, modelFolder, modelOption, readModelConfig } from '../model-source.js';
+import { count, flag, oneOf, required, text } from '../options.js';
+import { encodeOptions, formatOption, some } from '../rows.js';
+import { table } from '../terminal/table.js';
+
+export const lint = command({
+  usage: '--model M --rows F [--eval-file F] [--max-length 1024] [--format native|tutorial]',
+  options: {
+    model: modelOption,
+    rows: required('Rows that are to be trained on.', 'a file of rows'),
+    evalFile: text('Rows for evaluation: those that are in both files are told.'),
+    maxLength: count('The max-length of the training to come.', 1024, 2),
+    loss: oneOf(['completion', 'assistant', 'full'], 'completion', 'The loss of the training to come'),
+    format: formatOption,
+    strict: flag('End with exit status 1 where there is any problem.'),
+  },
+  async run({ model, rows: path, evalFile, maxLength, loss, format, strict }, context) {
+    const folder = await modelFolder(model, context);
+    const { config } = await readModelConfig(folder);
+    const settings = { loss, maxLength, format, compat: null, packing: false };
+    const evaluation = new Set<string>();
+    if (evalFile !== null)
+      for await (const { value } of lintableRows(evalFile, () => {}))
+        if (!(value instanceof Error)) evaluation.add(rowKey(value));
+    const options = await encodeOptions(new ModelText(folder), config.vocabSize, settings);
+    const report = await lintRows(path, { ...options, format, maxLength }, evaluation);
+    await context.print(context.json ? `${JSON.stringify(report)}\n` : forPeople(path, report));
+    return strict && report.problems.length > 0 ? FAILED : DONE;
+  },
+});
+
+function forPeople(path: string, { rows, problems }: LintReport): string {
+  if (problems.length === 0) return `${path}: ${rows} rows, nothing wrong with them.\n`;
+  const lines = problems.map(({ kind, count: times, lines: where, example }) => [
+    String(times),
+    PROBLEMS[kind],
+    some(where),
+    example.length > 100 ? `${example.slice(0, 97)}...` : example,
+  ]);
+  return `${path}: ${rows} rows\n${table([['rows', 'problem', 'where', 'for example'], ...lines])}\n`;
+}

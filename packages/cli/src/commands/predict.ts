@@ -1,0 +1,53 @@
+import { METRICS, type Prediction, promptOf } from '@gemmatune/eval';
+import { InputError } from '@gemmatune/schema';
+import { command } from '../command.js';
+import { evaluateRows } from '../evaluation.js';
+import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
+import { count, required } from '../options.js';
+import { formatOption, readToolRows } from '../rows.js';
+import { sideBySide } from '../terminal/table.js';
+
+export const predict = command({
+  usage: '--model M --rows F --index I [--max-new-tokens 128] [--format native|tutorial]',
+  options: {
+    model: modelOption,
+    rows: required('Rows of prepare: a .jsonl, .json or .parquet file.', 'a file of rows'),
+    index: count('Which row, counted from 0.', 0),
+    maxNewTokens: count('Most tokens to generate.', 128, 1),
+    format: formatOption,
+    ...DEVICE_OPTIONS,
+  },
+  async run({ rows: path, index, maxNewTokens, format, ...options }, context) {
+    const folder = await modelFolder(options.model, context);
+    const rows = await readToolRows(path, index + 1);
+    const row = rows[index];
+    if (row === undefined)
+      throw new InputError(`${path}: found ${rows.length} rows, expected more than --index ${index}.`);
+    const tokenizer = await new ModelText(folder).tokenizer();
+    await using model = await loadModel(folder, options, context);
+    const evaluation = await evaluateRows(
+      model,
+      tokenizer,
+      [row],
+      { maxNewTokens, format, title: 'Generating' },
+      context,
+    );
+    const prompt = promptOf(row, format);
+    const prediction = evaluation.predictions[0]!;
+    await context.print(
+      context.json
+        ? `${JSON.stringify({ index, prompt, prediction: prediction.text, gold: prediction.goldBlock, calls: prediction.calls, gold_call: prediction.gold, ...evaluation.metrics })}\n`
+        : forPeople(prompt, prediction, context.stdout.columns),
+    );
+    return undefined;
+  },
+});
+
+function forPeople(prompt: string, prediction: Prediction, width = 100): string {
+  const verdicts = METRICS.flatMap((metric) => {
+    const part = metric.score(prediction);
+    return part === null || part.weight === 0 ? [] : [`${metric.title}: ${(part.value / part.weight).toFixed(2)}`];
+  });
+  const sides = sideBySide(['prediction', prediction.text || '(nothing)'], ['gold', prediction.goldBlock], width);
+  return `prompt\n------\n${prompt}\n\n${sides}\n\n${verdicts.join('\n')}\n`;
+}

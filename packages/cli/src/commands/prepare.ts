@@ -1,0 +1,72 @@
+import { join } from 'node:path';
+import { DROP_REASONS, type PrepareReport, prepare as prepareRows, writePrepared } from '@gemmatune/data';
+import { command } from '../command.js';
+import { ModelText, modelFolder, readModelConfig } from '../model-source.js';
+import { count, flag, required, text } from '../options.js';
+import { datasetFiles, encodeFile, some } from '../rows.js';
+
+export const prepare = command({
+  usage: '--dataset D [--split train] [--seed 40] [--take 3000] [--eval 300] [--model M] --out DIR',
+  notes: [
+    'Writes DIR/train.jsonl, DIR/eval.jsonl and DIR/report.json, which says why each row that is not there was dropped.',
+    'The shuffle and the split are those of datasets.Dataset.shuffle(seed).select(…).',
+  ],
+  options: {
+    dataset: required('A .jsonl, .json or .parquet file, or the Hub id of a data set.', 'a file or Hub id'),
+    split: text('Split of a Hub data set.', 'train'),
+    seed: count('Seed of the shuffle.', 40),
+    take: count('How many rows to take after the shuffle. Default: all.', null, 1),
+    eval: count('How many of those, the last ones, are for evaluation.', 0),
+    model: text('Also measure the rows in tokens of this model.'),
+    out: required('Folder for the results.', 'a folder'),
+    overwrite: flag('Replace the results of an earlier call.'),
+  },
+  async run({ dataset, split, seed, take, eval: evalRows, model, out, overwrite }, context) {
+    const folder = model === null ? null : await modelFolder(model, context);
+    const files = await datasetFiles(dataset, split, context);
+    const prepared = await prepareRows(files, { seed, eval: evalRows, ...(take !== null && { take }) });
+    await writePrepared(out, prepared, { overwrite });
+    const tokens = folder === null ? null : await lengths(join(out, 'train.jsonl'), folder);
+    for (const line of reportLines(prepared.report)) context.note(line);
+    if (tokens) context.note(`Tokens a row: median ${tokens.median}, longest ${tokens.longest}.`);
+    await context.print(
+      context.json
+        ? `${JSON.stringify({ ...prepared.report, ...(tokens && { tokens }) })}\n`
+        : `${out}: ${prepared.train.length} rows to train on, ${prepared.eval.length} to evaluate on\n`,
+    );
+    return undefined;
+  },
+});
+
+/** How many rows were read, used and dropped, and why. */
+export function reportLines({ read, taken, malformed, train, eval: evaluation }: PrepareReport): string[] {
+  const lines = [`Read ${read} rows, took ${taken} of them after the shuffle.`];
+  if (malformed.count > 0)
+    lines.push(
+      `Skipped ${malformed.count} malformed lines (${some(malformed.lines.map(({ line }) => line))}: ${malformed.lines[0]?.reason}).`,
+    );
+  for (const [name, side] of Object.entries({ train, eval: evaluation })) {
+    const reasons = DROP_REASONS.filter((why) => side.dropped[why].count > 0).map(
+      (why) => `${side.dropped[why].count} ${why}`,
+    );
+    if (side.rows > 0)
+      lines.push(
+        `${name}: ${side.usable} of ${side.rows} rows usable${reasons.length ? `; dropped: ${reasons.join(', ')}` : ''}.`,
+      );
+  }
+  return lines;
+}
+
+async function lengths(path: string, folder: string): Promise<{ median: number; longest: number }> {
+  const everything = {
+    loss: null,
+    compat: null,
+    packing: false,
+    maxLength: Number.POSITIVE_INFINITY,
+    format: 'native',
+  } as const;
+  const { config } = await readModelConfig(folder);
+  const { rows } = await encodeFile(path, new ModelText(folder), config.vocabSize, everything);
+  const sorted = rows.map(({ inputIds }) => inputIds.length).sort((a, b) => a - b);
+  return { median: sorted[sorted.length >> 1] ?? 0, longest: sorted.at(-1) ?? 0 };
+}

@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { UsageError } from './options.js';
+
+/**
+ * The options a configuration file holds: JSON, or the default export of a JavaScript or TypeScript module.
+ * @throws UsageError naming the file
+ */
+export async function readConfig(path: string): Promise<Record<string, unknown>> {
+  const content = /\.[cm]?[jt]s$/.test(path) ? await defaultExport(path) : await json(path);
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw new UsageError(`${path}: found ${JSON.stringify(content) ?? 'nothing'}, expected an object of options.`);
+  return content as Record<string, unknown>;
+}
+
+async function json(path: string): Promise<unknown> {
+  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(
+      `${path}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}, expected a configuration.`,
+    );
+  });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${path}: ${(error as Error).message}, expected the JSON text of an object of options.`);
+  }
+}
+
+async function defaultExport(path: string): Promise<unknown> {
+  try {
+    const module = (await import(pathToFileURL(resolve(path)).href)) as { default?: unknown };
+    return module.default;
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const what =
+      code === 'ERR_UNKNOWN_FILE_EXTENSION'
+        ? `Node ${process.version} does not run TypeScript; use a .json or .mjs file, or Node 22.18 or newer`
+        : code === 'ERR_MODULE_NOT_FOUND'
+          ? `it or something it imports is not there (${message.split('\n')[0]})`
+          : message;
+    throw new UsageError(`${path}: ${what}.`, { cause: error });
+  }
+}

@@ -1,0 +1,50 @@
+/** Exit statuses, and which failure has which. */
+export const DONE = 0;
+/** The work failed. */
+export const FAILED = 1;
+/** The call or an input is wrong. */
+export const WRONG_INPUT = 2;
+/** Ctrl-C. */
+export const INTERRUPTED = 130;
+
+/** Known failures that are not the caller's: the work itself went wrong. */
+const FAILURES = new Set([
+  'ERR_GEMMATUNE_NATIVE',
+  'ERR_GEMMATUNE_INTERNAL',
+  'ERR_GEMMATUNE_MEMORY',
+  'ERR_GEMMATUNE_BUSY',
+  'ERR_GEMMATUNE_CLOSED',
+  'ERR_GEMMATUNE_DIVERGED',
+  'ERR_GEMMATUNE_HUB_SERVER',
+  'ERR_GEMMATUNE_HUB_CORRUPT',
+]);
+
+/** Classes of wrong input that carry no code. */
+const WRONG_INPUTS = new Set(['TemplateError', 'TokenizerFormatError']);
+
+export function exitStatus(error: unknown): number {
+  if (!(error instanceof Error)) return FAILED;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (error.name === 'AbortError' || code === 'ABORT_ERR' || code === 'ERR_GEMMATUNE_CANCELLED') return INTERRUPTED;
+  if (typeof code === 'string') {
+    if (code.startsWith('ERR_GEMMATUNE_')) return FAILURES.has(code) ? FAILED : WRONG_INPUT;
+    // The system's own: no such file, no permission, no space left.
+    if (/^E[A-Z]+$/.test(code)) return WRONG_INPUT;
+  }
+  return WRONG_INPUTS.has(error.name) ? WRONG_INPUT : FAILED;
+}
+
+/** What people read: one sentence; with `verbose` the stack and what caused it. */
+export function explanation(error: unknown, verbose: boolean): string {
+  if (!(error instanceof Error)) return String(error);
+  if (verbose)
+    return causes(error)
+      .map(({ stack, message }) => stack ?? message)
+      .join('\ncaused by ');
+  const known = exitStatus(error) !== FAILED || 'code' in error;
+  return known ? error.message : `${error.name}: ${error.message} (--verbose tells where)`;
+}
+
+function causes(error: Error): Error[] {
+  return error.cause instanceof Error ? [error, ...causes(error.cause)] : [error];
+}

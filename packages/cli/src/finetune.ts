@@ -1,0 +1,244 @@
+/** One fine-tuning run, as `finetune` and `quickstart` have it: rows → training, with evaluation before and after → folder and report. */
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Model } from '@gemmatune/engine';
+import { InputError, type ToolRow } from '@gemmatune/schema';
+import { type LogRow, learningRateAt, type TrainEvent, Trainer, type TrainOptions } from '@gemmatune/train';
+import type { Context } from './command.js';
+import { evaluateRows, flat } from './evaluation.js';
+import { type DeviceOptions, loadModel, ModelText, readModelConfig } from './model-source.js';
+import { reportPage, seriesOf } from './report/page.js';
+import { type CallFormat, encodedSummary, encodeFile, readToolRows } from './rows.js';
+import { writeRunRecord } from './run-record.js';
+import { duration, Progress } from './terminal/progress.js';
+import { sparkline } from './terminal/sparkline.js';
+
+type Metrics = Record<string, number | null>;
+
+export interface FinetuneRequest {
+  /** The base model's folder, and how it was named. */
+  folder: string;
+  baseModel: string;
+  dataset: string;
+  trainFile: string;
+  evalFile: string | null;
+  format: CallFormat;
+  /** Rows of the evaluation file to generate calls for before and after training; 0 = none. */
+  evaluate: number;
+  maxNewTokens: number;
+  maxNewTokensAfter: number;
+  device: DeviceOptions;
+  train: TrainOptions & { outputDir: string };
+}
+
+export interface FinetuneResult {
+  status: 'completed' | 'interrupted';
+  output_dir: string;
+  global_step: number;
+  /** null where the run did not complete. */
+  train_loss: number | null;
+  train_rows: number;
+  eval_rows: number;
+  before: Metrics | null;
+  after: Metrics | null;
+  /** The folder to use next: the model, or the checkpoint to resume from; null where there is none yet. */
+  folder: string | null;
+  report: string | null;
+}
+
+/** @throws InputError, TrainError, EngineError, HubError */
+export async function runFinetune(request: FinetuneRequest, context: Context): Promise<FinetuneResult> {
+  const { folder, trainFile, evalFile, train, format } = request;
+  const source = new ModelText(folder);
+  const { config } = await readModelConfig(folder);
+
+  const settings = { ...train, format };
+  const rows = await encodeFile(trainFile, source, config.vocabSize, settings);
+  for (const line of encodedSummary(trainFile, rows.report, train.maxLength)) context.note(line);
+  const evalRows = evalFile === null ? undefined : await encodeFile(evalFile, source, config.vocabSize, settings);
+  if (evalRows) for (const line of encodedSummary(evalFile!, evalRows.report, train.maxLength)) context.note(line);
+  const questions = request.evaluate > 0 ? await readToolRows(evalFile!, request.evaluate) : [];
+
+  const { gradientCheckpointing, outputDir } = train;
+  await using model = await loadModel(folder, request.device, context, { trainable: true, gradientCheckpointing });
+  const trainer = new Trainer(model, { trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train });
+  const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
+
+  const before = await measured(model, source, questions, 'Evaluating before', request.maxNewTokens, request, context);
+  const end = await watch(trainer, context);
+  if (end.reason === 'aborted')
+    return {
+      status: 'interrupted',
+      output_dir: outputDir,
+      global_step: end.step,
+      train_loss: null,
+      ...counts,
+      before,
+      after: null,
+      folder: end.folder,
+      report: null,
+    };
+  const after = await measured(
+    model,
+    source,
+    questions,
+    'Evaluating after',
+    request.maxNewTokensAfter,
+    request,
+    context,
+  );
+
+  const record = {
+    base_model: request.baseModel,
+    dataset: request.dataset,
+    ...counts,
+    settings: shownSettings(settings),
+    ...(before && after && { before, after, evaluation: evaluationText(request, questions.length) }),
+  };
+  await writeRunRecord(outputDir, record);
+  const report = join(outputDir, 'report.html');
+  const logHistory = await readLogHistory(outputDir);
+  const facts = {
+    'base model': request.baseModel,
+    data: request.dataset,
+    'rows trained on': counts.train_rows,
+    'rows for evaluation': counts.eval_rows,
+    updates: end.step,
+    'tokens trained on': rows.report.tokens,
+    'training time': duration(end.row?.train_runtime ?? Number.NaN),
+    numbers: `${model.dtype} on ${model.device}`,
+  };
+  const metrics = { before: before ?? undefined, after: after ?? undefined };
+  await writeFile(
+    report,
+    reportPage({ title: `Fine-tuning ${request.baseModel}`, facts, logHistory, settings: record.settings, ...metrics }),
+  );
+  for (const line of sparklines(logHistory)) context.note(line);
+  return {
+    status: 'completed',
+    output_dir: outputDir,
+    global_step: end.step,
+    train_loss: end.row?.train_loss ?? null,
+    ...counts,
+    before,
+    after,
+    folder: outputDir,
+    report,
+  };
+}
+
+/**
+ * Refuses, before any long work, an output folder that the trainer would refuse at its start.
+ * @throws InputError
+ */
+export async function refuseOccupied(
+  outputDir: string,
+  { overwrite, resume }: Pick<TrainOptions, 'overwrite' | 'resume'>,
+): Promise<void> {
+  if (overwrite || resume !== false) return;
+  const occupant = await occupantOf(outputDir);
+  if (occupant === undefined) return;
+  throw new InputError(
+    `The output folder ${outputDir} already holds ${occupant}; choose another with --output-dir, replace it with --overwrite, or go on with --resume.`,
+  );
+}
+
+/** A model or checkpoint in a folder, if there is one. */
+export async function occupantOf(folder: string): Promise<string | undefined> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return [];
+    throw new InputError(
+      `The output folder ${folder} cannot be used (${error.code}); choose another with --output-dir.`,
+    );
+  });
+  return names.sort().find((name) => /^checkpoint-\d+$/.test(name) || name.endsWith('.safetensors'));
+}
+
+async function measured(
+  model: Model,
+  source: ModelText,
+  rows: readonly ToolRow[],
+  title: string,
+  maxNewTokens: number,
+  { format }: FinetuneRequest,
+  context: Context,
+): Promise<Metrics | null> {
+  if (rows.length === 0) return null;
+  return flat(await evaluateRows(model, await source.tokenizer(), rows, { maxNewTokens, format, title }, context));
+}
+
+/** Runs the training and draws its progress. Returns its last event. */
+async function watch(trainer: Trainer, { stderr, signal }: Context): Promise<TrainEvent & { type: 'end' }> {
+  const progress = new Progress(stderr);
+  const began = performance.now();
+  let first = 0;
+  let end: (TrainEvent & { type: 'end' }) | undefined;
+  try {
+    for await (const event of trainer.train({ signal })) {
+      if (event.type === 'start') {
+        first = event.step / event.maxSteps;
+        if (event.resumedFrom !== null) progress.line(`Continuing from ${event.resumedFrom}, update ${event.step}.`);
+        progress.line(`${event.trainRows} rows, ${event.updatesPerEpoch} updates an epoch, ${event.maxSteps} in all.`);
+      } else if (event.type === 'progress') {
+        const share = (event.step - 1 + event.microStep / event.microSteps) / event.maxSteps;
+        const seconds = (performance.now() - began) / 1000;
+        const left = (seconds / (share - first)) * (1 - share);
+        const rate = learningRateAt(event.step, trainer.plan, trainer.options).toExponential(2);
+        progress.update(
+          'Training',
+          share,
+          `${event.step}/${event.maxSteps}  loss ${event.loss.toFixed(4)}  lr ${rate}  ${Math.round(event.tokensPerSecond)} tokens/s  ${duration(left)} left`,
+        );
+      } else if (event.type === 'evaluating')
+        progress.update('Evaluation loss', event.batch / event.batches, `after update ${event.step}`);
+      else if (event.type === 'log') progress.line(logLine(event.row));
+      else if (event.type === 'evaluate') progress.line(`${logLine(event.row)}${event.best ? '  best so far' : ''}`);
+      else if (event.type === 'warning') progress.line(`Warning: ${event.message}`);
+      else if (event.type === 'end') end = event;
+    }
+  } finally {
+    progress.end();
+  }
+  return end!;
+}
+
+/** A row of log_history in one line. */
+function logLine(row: LogRow): string {
+  const value = (key: string, digits = 4) =>
+    row[key] === undefined
+      ? []
+      : [`${key} ${row[key] === null ? 'not finite' : Number(row[key]!.toPrecision(digits))}`];
+  const shown = ['loss', 'eval_loss', 'grad_norm', 'learning_rate', 'mean_token_accuracy', 'eval_mean_token_accuracy'];
+  return [`step ${row.step}`, `epoch ${Number(row.epoch?.toFixed(3))}`, ...shown.flatMap((key) => value(key))].join(
+    '  ',
+  );
+}
+
+async function readLogHistory(folder: string): Promise<LogRow[]> {
+  const text = await readFile(join(folder, 'trainer_state.json'), 'utf8');
+  return (JSON.parse(text) as { log_history: LogRow[] }).log_history;
+}
+
+/** Loss and accuracy as text. */
+function sparklines(logHistory: readonly LogRow[]): string[] {
+  return ['loss', 'eval_loss', 'mean_token_accuracy', 'learning_rate'].flatMap((key) => {
+    const values = seriesOf(logHistory, key).points.map(([, y]) => y);
+    if (values.length < 2) return [];
+    const [first, last] = [values[0]!, values.at(-1)!].map((value) => String(Number(value.toPrecision(3))));
+    return [`${key.padEnd(20)} ${sparkline(values)} ${first} → ${last}`];
+  });
+}
+
+/** The settings that were in force, without those that name places or say nothing. */
+function shownSettings(
+  settings: TrainOptions & { format: CallFormat },
+): Record<string, string | number | boolean | null> {
+  const { outputDir: _place, overwrite: _overwrite, resume: _resume, ...rest } = settings;
+  return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));
+}
+
+function evaluationText({ maxNewTokens, maxNewTokensAfter, format }: FinetuneRequest, rows: number): string {
+  const tokens =
+    maxNewTokens === maxNewTokensAfter ? `${maxNewTokens}` : `${maxNewTokens} (after: ${maxNewTokensAfter})`;
+  return `${rows} rows that were not trained on, greedy, at most ${tokens} new tokens, ${format} format`;
+}

@@ -1,0 +1,83 @@
+import { readFile } from 'node:fs/promises';
+import type { Command, Context, Io } from './command.js';
+import { COMMANDS } from './commands/index.js';
+import { readConfig } from './config-file.js';
+import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
+import { commandHelp, overview } from './help.js';
+import { withInterrupts } from './interrupts.js';
+import { write } from './json-lines.js';
+import { COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
+
+/**
+ * The command line: runs one command and tells how it ended.
+ * @param argv the words after the program's name
+ * @param io the process's own streams and Ctrl-C by default
+ * @returns the exit status: 0 done, 1 the work failed, 2 the call or an input is wrong, 130 interrupted
+ */
+export function main(argv: readonly string[], io?: Io): Promise<number> {
+  return io ? run(argv, io) : withInterrupts((own) => run(argv, own));
+}
+
+async function run([name, ...words]: readonly string[], io: Io): Promise<number> {
+  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
+    await write(io.stdout, overview(COMMANDS, await version()));
+    return DONE;
+  }
+  if (name === '--version' || name === '-V') {
+    await write(io.stdout, `${await version()}\n`);
+    return DONE;
+  }
+  if (!Object.hasOwn(COMMANDS, name)) {
+    const { nearestName } = await import('@gemmatune/train');
+    const nearest = nearestName(name, Object.keys(COMMANDS));
+    const hint = nearest === undefined ? 'gemmatune --help lists them' : `did you mean ${nearest}?`;
+    io.stderr.write(`gemmatune: '${name}' is no command; ${hint}\n`);
+    return WRONG_INPUT;
+  }
+  let verbose = words.includes('--verbose');
+  try {
+    const { summary, load } = COMMANDS[name as keyof typeof COMMANDS];
+    const command = await load();
+    const grammar: Grammar = { ...command, options: { ...command.options, ...COMMON_OPTIONS } };
+    const call = await parseWords(words, grammar);
+    if (call.given.has('help')) {
+      await write(io.stdout, commandHelp(name, summary, command));
+      return DONE;
+    }
+    const configPath = call.given.get('config')?.value as string | undefined;
+    const config = configPath === undefined ? undefined : await readConfig(configPath);
+    const { values, extras, given } = await settle(call, grammar, config, configPath);
+    verbose = values.verbose === true;
+    checkPositionals(name, command, call.positionals);
+    const context: Context = {
+      ...io,
+      verbose,
+      json: values.json === true,
+      extras,
+      given,
+      note: (line) => void io.stderr.write(`${line}\n`),
+      print: (text) => write(io.stdout, text),
+    };
+    return (await command.run(values, context, call.positionals)) ?? DONE;
+  } catch (error) {
+    if (io.signal.aborted && exitStatus(error) === INTERRUPTED) {
+      io.stderr.write(`gemmatune ${name}: interrupted\n`);
+      return INTERRUPTED;
+    }
+    io.stderr.write(`gemmatune ${name}: ${explanation(error, verbose)}\n`);
+    return exitStatus(error);
+  }
+}
+
+function checkPositionals(name: string, { positionals = [], usage }: Command, found: readonly string[]): void {
+  const call = `expected: gemmatune ${name} ${usage}`.trimEnd();
+  const missing = positionals[found.length];
+  if (missing !== undefined) throw new UsageError(`${missing} is missing, ${call}`);
+  const extra = found[positionals.length];
+  if (extra !== undefined) throw new UsageError(`found the word '${extra}', ${call}`);
+}
+
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

@@ -1,0 +1,141 @@
+/** Rows of a file, for training and for evaluation. */
+import {
+  type Encoded,
+  type EncodeOptions,
+  type EncodeReport,
+  encodeRows,
+  type Renderer,
+  readTrainingRows,
+  type TextTokenizer,
+} from '@gemmatune/data';
+import { resolveDataset } from '@gemmatune/hub';
+import { InputError, type ToolRow } from '@gemmatune/schema';
+import { type ChatTemplate, renderToolRow } from '@gemmatune/template';
+import type { Tokenizer } from '@gemmatune/tokenizer';
+import type { TrainOptions } from '@gemmatune/train';
+import type { Context } from './command.js';
+import { type ModelText, megabytes } from './model-source.js';
+import { oneOf } from './options.js';
+import { Progress } from './terminal/progress.js';
+
+export const formatOption = oneOf(
+  ['native', 'tutorial'],
+  'native',
+  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
+);
+export type CallFormat = 'native' | 'tutorial';
+
+/** The rows of `prepare` in a file, the first `n` of them. @throws InputError naming the first row that is another kind */
+export async function readToolRows(path: string, n = Number.POSITIVE_INFINITY): Promise<ToolRow[]> {
+  const rows: ToolRow[] = [];
+  for await (const { line, row } of readTrainingRows(path)) {
+    if (!('tool_name' in row))
+      throw new InputError(
+        `${path} line ${line}: found a row with ${Object.keys(row).join(', ')}, expected a row of prepare: {user_content, tool_name, tool_arguments, hf_tools}.`,
+      );
+    if (rows.push(row) >= n) break;
+  }
+  return rows;
+}
+
+/** The settings of training that decide how rows are encoded. */
+export type EncodeSettings = Pick<TrainOptions, 'loss' | 'maxLength' | 'compat' | 'packing'> & { format: CallFormat };
+
+/**
+ * Encodes the training rows of a file.
+ * @throws InputError naming the file and the line
+ */
+export async function encodeFile(
+  path: string,
+  source: ModelText,
+  vocabSize: number,
+  settings: EncodeSettings,
+): Promise<Encoded> {
+  try {
+    return await encodeRows(readTrainingRows(path), await encodeOptions(source, vocabSize, settings));
+  } catch (error) {
+    if (error instanceof InputError && error.message.startsWith('line '))
+      throw new InputError(`${path} ${error.message}`, { cause: error });
+    throw error;
+  }
+}
+
+/** How rows of a model are encoded. A folder without a tokenizer will do for rows of token ids. */
+export async function encodeOptions(
+  source: ModelText,
+  vocabSize: number,
+  { loss, maxLength, compat, format }: EncodeSettings,
+): Promise<EncodeOptions> {
+  const tokenizer = (await source.hasTokenizer()) ? await source.tokenizer() : undefined;
+  const eosToken = tokenizer && endToken(tokenizer);
+  return {
+    tokenizer: tokenizer ?? noTokenizer(source.folder),
+    renderer: await renderer(source),
+    format,
+    maxLength,
+    vocabSize,
+    ...(loss && { loss }),
+    ...(compat && { compat }),
+    ...(eosToken && { eosToken }),
+  };
+}
+
+function endToken(tokenizer: Tokenizer): string | undefined {
+  return tokenizer.eosId === undefined ? undefined : tokenizer.tokenOf(tokenizer.eosId);
+}
+
+/** Rows of ids need no tokenizer; the first row that does is refused. */
+function noTokenizer(folder: string): TextTokenizer {
+  return {
+    encode() {
+      throw new InputError(
+        `${folder} has no tokenizer.json, expected one for rows of text; rows of input_ids need none.`,
+      );
+    },
+  };
+}
+
+/** Conversations by the model's own template, tool rows in FunctionGemma's format. A folder without a template may have tool rows. */
+async function renderer(source: ModelText): Promise<Renderer> {
+  const template: ChatTemplate | Error = await source.template().catch((error: Error) => error);
+  return {
+    renderToolRow,
+    renderSegments(messages, tools) {
+      if (template instanceof Error) throw template;
+      return template.renderSegments(messages, tools);
+    },
+  };
+}
+
+/** What became of a file's rows, in one line, and which of them were cut or left out. */
+export function encodedSummary(path: string, report: EncodeReport, maxLength: number): string[] {
+  const { rows, kept, tooLong, truncated, noTargets, tokens, targets } = report;
+  const lines = [`${path}: ${kept} of ${rows} rows, ${tokens} tokens, ${targets} of them to learn.`];
+  if (tooLong.length > 0)
+    lines.push(
+      `  ${tooLong.length} are longer than max-length ${maxLength} (${some(tooLong)}): ${truncated.length} were cut, ${tooLong.length - truncated.length} left out.`,
+    );
+  if (noTargets.length > 0)
+    lines.push(`  ${noTargets.length} had nothing to learn within it and were left out (${some(noTargets)}).`);
+  return lines;
+}
+
+/** Line numbers, the first few. */
+export function some(lines: readonly number[], most = 8): string {
+  if (lines.length === 0) return 'no line';
+  const shown = lines.slice(0, most).join(', ');
+  return `line${lines.length === 1 ? '' : 's'} ${shown}${lines.length > most ? ', …' : ''}`;
+}
+
+/** The files of a data set, downloaded where need be. */
+export async function datasetFiles(spec: string, split: string, { stderr, signal }: Context): Promise<string[]> {
+  const progress = new Progress(stderr);
+  const files = await resolveDataset(spec, {
+    split,
+    signal,
+    onProgress: ({ file, loaded, total }) =>
+      progress.update(`Downloading ${spec}`, loaded / total, `${megabytes(loaded)} ${file}`),
+  });
+  progress.end();
+  return files;
+}

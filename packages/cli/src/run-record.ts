@@ -1,0 +1,56 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import type { Metrics, ModelCard } from '@gemmatune/hub';
+import { InputError } from '@gemmatune/schema';
+
+const FILE = 'gemmatune.json';
+
+/** What a fine-tuned model folder remembers of how it came about: the report and the model card are written from it. */
+export interface RunRecord {
+  base_model: string;
+  dataset: string;
+  train_rows: number;
+  eval_rows: number;
+  settings: Record<string, string | number | boolean | null>;
+  /** Metrics on the same rows before and after training, and what they were measured on. */
+  before?: Metrics;
+  after?: Metrics;
+  evaluation?: string;
+}
+
+export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
+  await writeFile(join(folder, FILE), `${JSON.stringify(record, null, 2)}\n`);
+}
+
+/** The record of a folder, or undefined where `finetune` did not write it. */
+export async function readRunRecord(folder: string): Promise<RunRecord | undefined> {
+  const path = join(folder, FILE);
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  try {
+    return JSON.parse(text) as RunRecord;
+  } catch (error) {
+    throw new InputError(`${path}: ${(error as Error).message}, expected what finetune wrote.`);
+  }
+}
+
+/** The facts of a record as the Hub's model card has them. Places on this machine are told by their last name alone. */
+export function cardOf(name: string, record: RunRecord): ModelCard {
+  const { base_model, dataset, train_rows, eval_rows, settings, before, after, evaluation } = record;
+  return {
+    name,
+    baseModel: publicName(base_model),
+    dataset: publicName(dataset),
+    trainRows: train_rows,
+    evalRows: eval_rows,
+    settings,
+    ...(before && { before }),
+    ...(after && { after }),
+    ...(evaluation && { evaluation }),
+  };
+}
+
+/** A Hub id as it is, a path by its last part. */
+function publicName(spec: string): string {
+  return /^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(spec) && !/^\.{1,2}\//.test(spec) ? spec : basename(resolve(spec));
+}
