@@ -17,10 +17,13 @@ export interface NativeConfig {
   numKvHeads: number;
   headDim: number;
   intermediateSize: number;
+  /** Tokens a sliding layer sees: itself and the slidingWindow - 1 before it. */
   slidingWindow: number;
   /** One byte per layer: 1 = full attention, 0 = sliding window. */
   fullAttention: Uint8Array;
+  /** Rope base of full layers. */
   ropeTheta: number;
+  /** Rope base of sliding layers. */
   ropeLocalTheta: number;
   /** Linear scaling of the global rope, 1 = none. */
   ropeFactor: number;

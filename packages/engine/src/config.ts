@@ -1,26 +1,9 @@
+import type { NativeConfig } from './addon.js';
 import { EngineError } from './errors.js';
 
 /** A Gemma 3 text configuration, read from config.json (old and new field names). */
-export interface ModelConfig {
-  vocabSize: number;
-  hiddenSize: number;
-  numLayers: number;
-  numHeads: number;
-  numKvHeads: number;
-  headDim: number;
-  intermediateSize: number;
-  /** Tokens a sliding layer sees: itself and the slidingWindow - 1 before it. */
-  slidingWindow: number;
+export interface ModelConfig extends Omit<NativeConfig, 'fullAttention'> {
   layerTypes: readonly ('sliding_attention' | 'full_attention')[];
-  /** Rope base of full layers. */
-  ropeTheta: number;
-  /** Rope base of sliding layers. */
-  ropeLocalTheta: number;
-  /** Linear rope scaling of full layers, 1 = none. */
-  ropeFactor: number;
-  rmsNormEps: number;
-  queryPreAttnScalar: number;
-  maxPositionEmbeddings: number;
   bosTokenId: number | null;
   padTokenId: number | null;
   /** Ids that end a generation: generation_config.json's where present, else config.json's. */

@@ -1,4 +1,4 @@
-import { copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import type {
   Batch,
@@ -232,8 +232,11 @@ export class Model implements AsyncDisposable {
       await writeFile(join(folder, 'generation_config.json'), `${JSON.stringify(generation, null, 2)}\n`);
       if (this.#folder === undefined) return;
       const present = new Set(await readdir(this.#folder));
-      for (const name of COMPANION_FILES)
-        if (present.has(name)) await copyFile(join(this.#folder, name), join(folder, name));
+      for (const name of COMPANION_FILES) {
+        if (!present.has(name)) continue;
+        await copyFile(join(this.#folder, name), join(folder, name));
+        await chmod(join(folder, name), 0o644); // caches keep files read-only; ours may be written over
+      }
     });
   }
 

@@ -16,49 +16,34 @@ function compare(p: Prediction): { right: number; predicted: number; gold: numbe
   return { right, predicted: predicted.length, gold, missing: gold - named, invented: predicted.length - named };
 }
 
-const part = (value: number, weight: number): { value: number; weight: number } | null =>
-  weight === 0 ? null : { value, weight };
+type Counts = ReturnType<typeof compare>;
+
+/** A metric whose score is one count out of another; null where there is nothing to count. */
+function share(
+  name: string,
+  title: string,
+  better: Metric['better'],
+  value: keyof Counts,
+  weight: keyof Counts,
+): Metric {
+  const score = (p: Prediction) => {
+    const counts = compare(p);
+    return counts[weight] === 0 ? null : { value: counts[value], weight: counts[weight] };
+  };
+  return { name, title, better, score };
+}
 
 /** Of the arguments given, the share whose name and value are right. */
-export const argumentPrecision: Metric = {
-  name: 'argument_precision',
-  title: 'right arguments of those given',
-  better: 'higher',
-  score: (p) => {
-    const c = compare(p);
-    return part(c.right, c.predicted);
-  },
-};
-
+export const argumentPrecision = share(
+  'argument_precision',
+  'right arguments of those given',
+  'higher',
+  'right',
+  'predicted',
+);
 /** Of the gold arguments, the share given with the right value. */
-export const argumentRecall: Metric = {
-  name: 'argument_recall',
-  title: 'right arguments of those expected',
-  better: 'higher',
-  score: (p) => {
-    const c = compare(p);
-    return part(c.right, c.gold);
-  },
-};
-
+export const argumentRecall = share('argument_recall', 'right arguments of those expected', 'higher', 'right', 'gold');
 /** Of the gold arguments, the share not given at all. */
-export const missingArguments: Metric = {
-  name: 'missing_argument_rate',
-  title: 'arguments left out',
-  better: 'lower',
-  score: (p) => {
-    const c = compare(p);
-    return part(c.missing, c.gold);
-  },
-};
-
+export const missingArguments = share('missing_argument_rate', 'arguments left out', 'lower', 'missing', 'gold');
 /** Of the arguments given, the share that the gold call does not have. */
-export const inventedArguments: Metric = {
-  name: 'invented_argument_rate',
-  title: 'arguments made up',
-  better: 'lower',
-  score: (p) => {
-    const c = compare(p);
-    return part(c.invented, c.predicted);
-  },
-};
+export const inventedArguments = share('invented_argument_rate', 'arguments made up', 'lower', 'invented', 'predicted');
