@@ -37,6 +37,7 @@ function native(folder, options, levels) {
 const LEVELS = [
   ['best', {}],
   ['no amx', { GEMMATUNE_AMX: '0' }],
+  ['plain avx512', { GEMMATUNE_CPU: 'avx512' }],
   ['avx2', { GEMMATUNE_CPU: 'avx2' }],
   ['portable', { GEMMATUNE_CPU: 'portable' }],
 ];

@@ -48,7 +48,7 @@ static bool leaf7(unsigned subleaf, unsigned* eax, unsigned* edx) {
 
 bool has_avx512_bf16() {
   unsigned eax = 0, edx = 0;
-  return isa() == Isa::avx512 && leaf7(1, &eax, &edx) && (eax >> 5 & 1);
+  return isa() == Isa::avx512 && !std::getenv("GEMMATUNE_CPU") && leaf7(1, &eax, &edx) && (eax >> 5 & 1);
 }
 
 bool has_amx_bf16() {

@@ -1,5 +1,6 @@
 // Which instruction set the CPU kernels use. Each ops/*/cpu.cpp is compiled once per instruction set (GT_ISA names it); at run
-// time the best one that this machine has is picked. GEMMATUNE_CPU=portable|avx2|avx512 in the environment lowers the choice.
+// time the best one that this machine has is picked. GEMMATUNE_CPU=portable|avx2|avx512 in the environment lowers the choice; avx512
+// then means without its bfloat16 and tile units. GEMMATUNE_AMX=0 leaves out the tile unit alone.
 //
 // A cpu.cpp defines one table of function pointers, `const Rmsnorm GT_TABLE(rmsnorm) = {...}`, declared in the op's cpu.h by
 // GT_DECLARE_TABLES(Rmsnorm, rmsnorm); the door calls `GT_PICK(rmsnorm).forward(...)`. Everything else in a cpu.cpp is in an

@@ -19,7 +19,8 @@ typedef int32_t i32x16 __attribute__((vector_size(64)));
 typedef uint32_t u32x16 __attribute__((vector_size(64)));
 typedef uint16_t u16x16 __attribute__((vector_size(32)));
 
-GT_INLINE f32x16 splat(float x) { return f32x16{} + x; }
+// x - 0 and not 0 + x: that keeps -0, and GCC makes one broadcasting load of it.
+GT_INLINE f32x16 splat(float x) { return x - f32x16{}; }
 
 GT_INLINE f32x16 load16(const float* p) {
   f32x16 v;

@@ -76,7 +76,13 @@ struct Plan {
 };
 
 constexpr int64_t kLongInner = 4096, kWide = 16384;
-constexpr int64_t kKeptFloats = 1 << 20, kOtherFloats = 1 << 17, kSumFloats = 1 << 21;  // 4 MB, 512 KB, 8 MB
+constexpr int64_t kKeptFloats = 1 << 20, kOtherFloats = 1 << 17, kSumFloats = 3 << 17;  // 4 MB, 512 KB, 1.5 MB
+
+// n cut into as few pieces of at most `most` as possible, all but the last of one size, a multiple of `step` (as `most` is).
+GT_INLINE int64_t piece(int64_t n, int64_t most, int64_t step) {
+  const int64_t pieces = (n + most - 1) / most;
+  return up((n + pieces - 1) / pieces, step);
+}
 
 template <class Kernel>
 Plan make_plan(int threads, const Product& p) {
@@ -90,17 +96,14 @@ Plan make_plan(int threads, const Product& p) {
   const bool wide = p.out_type != DType::f32 && plan.other_rows >= kWide;
   const int64_t longest = p.accumulate || wide ? kLongInner : Kernel::kTileInner;
   const int64_t longest_tile = wide ? kLongInner : Kernel::kTileInner;
-  // Equal blocks, so that the last one is not a sliver.
-  const int64_t inner_blocks = std::max<int64_t>(1, (p.inner + longest - 1) / longest);
-  plan.inner_block = up(std::max<int64_t>(1, (p.inner + inner_blocks - 1) / inner_blocks), Kernel::kPerUnit * Kernel::kUnitStep);
+  plan.inner_block = piece(std::max<int64_t>(1, p.inner), longest, Kernel::kPerUnit * Kernel::kUnitStep);
   plan.units = plan.inner_block / Kernel::kPerUnit;
-  const int64_t tiles = (plan.inner_block + longest_tile - 1) / longest_tile;
-  plan.tile_units = up((plan.units + tiles - 1) / tiles, Kernel::kUnitStep);
-  const bool sums = (inner_blocks > 1 || tiles > 1) && p.out_type != DType::f32;
+  plan.tile_units = piece(plan.units, longest_tile / Kernel::kPerUnit, Kernel::kUnitStep);
+  const bool sums = (p.inner > plan.inner_block || plan.units > plan.tile_units) && p.out_type != DType::f32;
 
   int64_t most = kKeptFloats / plan.units;
   if (sums) most = std::min(most, kSumFloats / plan.other_rows);
-  plan.kept_block = std::min(up(plan.kept_rows, kPanel), std::max(kept_tile, most / kept_tile * kept_tile));
+  plan.kept_block = piece(plan.kept_rows, std::max(kept_tile, most / kept_tile * kept_tile), kept_tile);
   // Several blocks per thread, so that a late thread does not hold up the rest.
   const int64_t fair = (plan.other_rows + 8 * threads - 1) / (8 * threads);
   plan.other_block = std::max(other_tile, std::min(kOtherFloats / plan.units / other_tile * other_tile, up(fair, other_tile)));
