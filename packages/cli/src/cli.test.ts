@@ -1,56 +1,15 @@
 /** The commands as a caller sees them: streams, files and exit status, on the tiny golden model. */
-import { existsSync, readFileSync } from 'node:fs';
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Readable, Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { Screen } from './command.js';
 import { main } from './main.js';
+import { Captured, gemmatune, golden, jsonl, lines, longModel, TINY, toolRow, workFolder } from './program.case.js';
 
-const TINY = fileURLToPath(new URL('../../../test/golden/tiny', import.meta.url));
-const golden = (name: string) => JSON.parse(readFileSync(join(TINY, name), 'utf8'));
-
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'gemmatune-cli-'));
-});
-afterAll(() => rm(folder, { recursive: true }));
-const at = (...parts: string[]) => join(folder, ...parts);
-
-class Captured extends Writable {
-  text = '';
-  override _write(chunk: Buffer, _encoding: string, done: () => void): void {
-    this.text += chunk.toString();
-    done();
-  }
-}
-
-/** Runs the program on `input`. `abortOn`: Ctrl-C as soon as stderr says this. */
-async function gemmatune(argv: string[], { input = '', abortOn = '' } = {}) {
-  const controller = new AbortController();
-  const stdout = new Captured();
-  const stderr = new Captured();
-  const watched = stderr.write.bind(stderr);
-  stderr.write = ((text: string) => {
-    if (abortOn !== '' && text.includes(abortOn)) controller.abort();
-    return watched(text);
-  }) as typeof stderr.write;
-  const status = await main(argv, {
-    stdin: Readable.from(input === '' ? [] : [Buffer.from(input)]),
-    stdout: stdout as Screen,
-    stderr: stderr as Screen,
-    signal: controller.signal,
-  });
-  return { status, stdout: stdout.text, stderr: stderr.text };
-}
-const lines = (text: string) =>
-  text
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line));
-const jsonl = (rows: unknown[]) => rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+const { folder, at } = workFolder();
 
 describe('dispatch', () => {
   it('shows help and version', async () => {
@@ -301,132 +260,16 @@ describe('finetune', () => {
   });
 });
 
-describe('bad input', () => {
-  /** A copy of the tiny model with one file changed. */
-  async function damaged(name: string, change: (path: string) => Promise<void>, file = 'config.json') {
-    await cp(TINY, at(name), { recursive: true });
-    await change(at(name, file));
-    return at(name);
-  }
-  const edit = (from: string, to: string) => async (path: string) =>
-    writeFile(path, (await readFile(path, 'utf8')).replace(from, to));
-  const finetune = (model: string, train: string, ...more: string[]) => [
-    ...['finetune', '--model', model, '--train', train, '--output-dir', at('never'), ...more],
-  ];
-
-  beforeAll(async () => {
-    await writeFile(at('m.jsonl'), '{"text":"a"}\n{oops\n');
-    await writeFile(at('t.jsonl'), '{"text":5}\n');
-    await writeFile(at('e.jsonl'), '');
-    await writeFile(at('i.jsonl'), '{"input_ids":[2,384]}\n');
-    await writeFile(at('file'), '');
-  });
-  const cases: [string, () => Promise<string[]>, string][] = [
-    ['a missing model folder', async () => finetune(at('no-model'), 'x'), 'There is no model folder'],
-    ['a missing file of rows', async () => finetune(TINY, at('none.jsonl')), 'none.jsonl: there is no such file'],
-    ['a malformed line', async () => finetune(TINY, at('m.jsonl')), 'm.jsonl line 2: '],
-    [
-      'a wrong type in a row',
-      async () => finetune(TINY, at('t.jsonl')),
-      't.jsonl line 1: text: found 5, expected text.',
-    ],
-    ['an empty file', async () => finetune(TINY, at('e.jsonl')), 'found an empty file'],
-    [
-      'an id outside the vocabulary',
-      async () => finetune(TINY, at('i.jsonl')),
-      'i.jsonl line 1: found the token id 384',
-    ],
-    [
-      'truncated weights',
-      async () => ['inspect', await damaged('cut', (path) => truncate(path, 20_000), 'model.safetensors')],
-      'truncated',
-    ],
-    [
-      'another architecture',
-      async () => ['score', '--model', await damaged('llama', edit('"gemma3_text"', '"llama"'))],
-      'model_type is "llama", expected "gemma3_text"',
-    ],
-    [
-      'a config of wrong type',
-      async () => ['score', '--model', await damaged('type', edit('"hidden_size": 48', '"hidden_size": "big"'))],
-      'hidden_size is "big"',
-    ],
-    [
-      'shapes that do not match the config',
-      async () => ['inspect', await damaged('shape', edit('"intermediate_size": 96', '"intermediate_size": 95'))],
-      'config.json expects [95, 48]',
-    ],
-    [
-      'a config that is no JSON',
-      async () => ['inspect', await damaged('json', (path) => writeFile(path, '{'))],
-      'config.json: ',
-    ],
-    [
-      'an output folder that is a file',
-      async () => ['finetune', '--model', TINY, '--train', 'x', '--output-dir', at('file')],
-      'cannot be used (ENOTDIR)',
-    ],
-    [
-      'a device that is not there',
-      async () => ['score', '--model', TINY, '--device', 'cuda'],
-      'cuda is not part of this build',
-    ],
-    ['an unknown option', async () => finetune(TINY, 'x', '--max-stps', '1'), 'did you mean --max-steps'],
-    ['a value out of range', async () => finetune(TINY, 'x', '--learning-rate', '-1'), "--learning-rate: found '-1'"],
-    ['a TRL value this trainer cannot fulfil', async () => finetune(TINY, 'x', '--optim', 'lion'), "optim is 'lion'"],
-    [
-      'no rows at all',
-      async () => ['finetune', '--model', TINY, '--output-dir', at('never')],
-      'one of --train and --dataset',
-    ],
-    [
-      'rows of another kind',
-      async () => ['evaluate', '--model', TINY, '--rows', at('train.jsonl')],
-      'expected a row of prepare',
-    ],
-    ['a missing word', async () => ['inspect'], 'DIR is missing, expected: gemmatune inspect DIR'],
-    ['a word too many', async () => ['doctor', 'now'], "found the word 'now'"],
-  ];
-  it.each(cases)('%s: status 2 and one sentence', async (_what, words, message) => {
-    const { status, stdout, stderr } = await gemmatune(await words());
-    expect(stderr).toContain(message);
-    expect(stderr).not.toMatch(/\n\s+at /);
-    expect(status).toBe(2);
-    expect(stdout).toBe('');
-    expect(existsSync(at('never', 'model.safetensors'))).toBe(false);
-  });
-
-  it('shows the stack with --verbose', async () => {
-    const { stderr } = await gemmatune(['inspect', at('nowhere'), '--verbose']);
-    expect(stderr).toMatch(/\n\s+at /);
-  });
-});
-
 describe('rows of tools', () => {
-  const tool = (name: string) => ({
-    type: 'function',
-    function: {
-      name,
-      description: name,
-      parameters: { type: 'object', properties: { city: { type: 'string', description: 'c' } }, required: ['city'] },
-    },
-  });
-  const row = (tool_name: string, tool_arguments: string, user_content = 'Weather in Porto?') => ({
-    user_content,
-    tool_name,
-    tool_arguments,
-    hf_tools: [tool('get_weather')],
-  });
-
   it('lint counts each problem with its lines', async () => {
     await writeFile(
       at('lint.jsonl'),
       `${jsonl([
-        row('get_weather', '{"city": "Porto"}'),
-        row('get_weather', '{"city": "Porto"}'),
-        row('get_time', '{"city": "Porto"}', 'a'),
-        row('get_weather', '{}', 'b'),
-        row('get_weather', '{"city": 5}', 'c'),
+        toolRow('get_weather', '{"city": "Porto"}'),
+        toolRow('get_weather', '{"city": "Porto"}'),
+        toolRow('get_time', '{"city": "Porto"}', 'a'),
+        toolRow('get_weather', '{}', 'b'),
+        toolRow('get_weather', '{"city": 5}', 'c'),
         { tool_name: 5 },
       ])}nonsense\n`,
     );
@@ -462,12 +305,9 @@ describe('rows of tools', () => {
   it('evaluate and predict show generations beside the gold calls', async () => {
     await writeFile(
       at('eval.jsonl'),
-      jsonl([row('get_weather', '{"city": "Porto"}'), row('get_weather', '{"city": "Faro"}')]),
+      jsonl([toolRow('get_weather', '{"city": "Porto"}'), toolRow('get_weather', '{"city": "Faro"}')]),
     );
-    // The tiny model was made for 128 positions; the prompts are longer.
-    await cp(TINY, at('long'), { recursive: true });
-    const config = golden('config.json');
-    await writeFile(at('long', 'config.json'), JSON.stringify({ ...config, max_position_embeddings: 2048 }));
+    await longModel(at('long'));
     const common = ['--model', at('long'), '--rows', at('eval.jsonl'), '--max-new-tokens', '2', '--dtype', 'float32'];
     const { status, stdout } = await gemmatune(['evaluate', ...common, '--json', '--predictions', at('p.jsonl')]);
     expect(status).toBe(0);
@@ -487,8 +327,75 @@ describe('rows of tools', () => {
   });
 });
 
+describe('conversations that end in one call', () => {
+  const [declaration] = toolRow('', '{}').hf_tools;
+  const row = {
+    metadata: 'eval',
+    tools: [{ function: declaration!.function }],
+    messages: [
+      { role: 'developer', content: 'Today is 2024-10-20.' },
+      { role: 'user', content: 'Weather in Porto?' },
+      {
+        role: 'assistant',
+        tool_calls: [{ function: { name: 'get_weather', arguments: '{"city": "Porto", "days": 2.0}' } }],
+      },
+    ],
+  };
+  beforeAll(async () => {
+    await longModel(at('asked'));
+    await writeFile(at('chat.jsonl'), jsonl([row, toolRow('get_weather', '{"city": "Faro"}')]));
+  });
+  const common = () => [
+    '--model',
+    at('asked'),
+    '--rows',
+    at('chat.jsonl'),
+    '--max-new-tokens',
+    '2',
+    '--dtype',
+    'float32',
+  ];
+
+  it('are scored beside rows of prepare', async () => {
+    const { status, stdout } = await gemmatune([
+      'evaluate',
+      ...common(),
+      '--json',
+      '--predictions',
+      at('chat-p.jsonl'),
+    ]);
+    expect(status).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ n_eval: 2, tool_accuracy: 0 });
+    const [asked, prepared] = lines(await readFile(at('chat-p.jsonl'), 'utf8'));
+    expect(asked).toMatchObject({
+      user_content: 'Weather in Porto?',
+      gold_text: '<start_function_call>call:get_weather{city:<escape>Porto<escape>,days:2.0}<end_function_call>',
+    });
+    expect(prepared.gold).toEqual({ name: 'get_weather', arguments: { city: 'Faro' } });
+  });
+
+  it('are asked with their own developer turn', async () => {
+    const shown = await gemmatune(['predict', ...common(), '--index', '0', '--json']);
+    const { prompt } = JSON.parse(shown.stdout);
+    expect(prompt).toContain('<start_of_turn>developer\nToday is 2024-10-20.');
+    expect(prompt).toMatch(/Weather in Porto\?<end_of_turn>\n<start_of_turn>model\n$/);
+  });
+});
+
+const MOBILE = fileURLToPath(new URL('../../../../shared/data/siblings/mobile_actions.jsonl', import.meta.url));
+describe.skipIf(!existsSync(MOBILE))('shared data siblings/mobile_actions.jsonl', () => {
+  it('is evaluated as it is, but for the row of two calls', async () => {
+    await longModel(at('mobile'), 8192);
+    const words = ['evaluate', '--model', at('mobile'), '--rows', MOBILE, '--max-new-tokens', '1', '--json'];
+    const { status, stdout, stderr } = await gemmatune(words);
+    expect(status).toBe(0);
+    expect(stderr).toContain('1 conversations do not end in exactly one call and were not scored (line 3)');
+    expect(JSON.parse(stdout).n_eval).toBe(2);
+  });
+});
+
 describe('inspect and doctor', () => {
-  it('tells shapes, parameters, tokenizer and memory', async () => {
+  it('tells shapes, parameters, files, tokenizer and memory', async () => {
     const { status, stdout } = await gemmatune(['inspect', TINY, '--json']);
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
@@ -496,9 +403,18 @@ describe('inspect and doctor', () => {
       layerTypes: 'sliding full sliding full',
       dtype: 'float32',
       parameters: 105392,
+      files: [{ name: 'model.safetensors', dtypes: ['float32'], tensors: 54, bytes: 4 * 105392 }],
       tokenizer: 'BPE, 384 tokens',
     });
     expect(JSON.parse(stdout).memory.float32.training).toBeGreaterThan(16 * 105392);
+  });
+
+  it('lists every shard, and with --check reads them', async () => {
+    const shards = join(TINY, '../gqa');
+    const { stdout } = await gemmatune(['inspect', shards]);
+    for (let i = 1; i <= 6; i++)
+      expect(stdout).toMatch(new RegExp(`model-0000${i}-of-00006\\.safetensors +\\d+ tensors in `));
+    expect((await gemmatune(['inspect', shards, '--check'])).status).toBe(0);
   });
 
   it('never shows the token', async () => {

@@ -1,32 +1,39 @@
 import type { Model } from '@gemmatune/engine';
-import { type Evaluation, evaluate, METRICS } from '@gemmatune/eval';
-import type { ToolRow } from '@gemmatune/schema';
+import { type Evaluation, evaluate, type Generates, METRICS } from '@gemmatune/eval';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
+import { encodePrompt } from './model-source.js';
+import type { Question } from './questions.js';
 import type { CallFormat } from './rows.js';
-import { Progress } from './terminal/progress.js';
+import { withProgress } from './terminal/progress.js';
 import { percent, table } from './terminal/table.js';
 
-/** Evaluates rows with a progress bar on stderr. */
+/** Asks the model and scores its calls, with a progress bar on stderr. */
 export async function evaluateRows(
   model: Model,
   tokenizer: Tokenizer,
-  rows: readonly ToolRow[],
+  questions: readonly Question[],
   how: { maxNewTokens: number; format: CallFormat; title: string },
   { stderr, signal }: Context,
 ): Promise<Evaluation> {
   const { title, ...options } = how;
-  const progress = new Progress(stderr);
-  try {
-    return await evaluate(model, tokenizer, rows, {
+  const own = questions.map(({ prompt }) => (prompt === null ? null : encodePrompt(tokenizer, prompt)));
+  const asked: Generates = {
+    generate: (prompts, request) =>
+      model.generate(
+        prompts.map((ids, i) => own[i] ?? ids),
+        request,
+      ),
+  };
+  const rows = questions.map(({ row }) => row);
+  return withProgress(stderr, (progress) =>
+    evaluate(asked, tokenizer, rows, {
       ...options,
       n: rows.length,
       signal,
       onProgress: (done, total) => progress.update(title, done / total, `${done} of ${total} rows`),
-    });
-  } finally {
-    progress.end();
-  }
+    }),
+  );
 }
 
 /** `{n_eval, tool_accuracy, tc_cer, …}` */

@@ -1,16 +1,25 @@
 /** One fine-tuning run, as `finetune` and `quickstart` have it: rows → training, with evaluation before and after → folder and report. */
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '@gemmatune/engine';
-import { InputError, type ToolRow } from '@gemmatune/schema';
-import { type LogRow, learningRateAt, type TrainEvent, Trainer, type TrainOptions } from '@gemmatune/train';
+import {
+  type LogRow,
+  learningRateAt,
+  prepareOutput,
+  refuseOccupied,
+  type TrainEvent,
+  Trainer,
+  type TrainOptions,
+} from '@gemmatune/train';
 import type { Context } from './command.js';
 import { evaluateRows, flat } from './evaluation.js';
 import { type DeviceOptions, loadModel, ModelText, readModelConfig } from './model-source.js';
+import { withOutput } from './output.js';
+import { type Question, readQuestions } from './questions.js';
 import { reportPage, seriesOf } from './report/page.js';
-import { type CallFormat, encodedSummary, encodeFile, readToolRows } from './rows.js';
+import { type CallFormat, encodedSummary, encodeFile } from './rows.js';
 import { writeRunRecord } from './run-record.js';
-import { duration, Progress } from './terminal/progress.js';
+import { duration, type Progress, withProgress } from './terminal/progress.js';
 import { sparkline } from './terminal/sparkline.js';
 
 type Metrics = Record<string, number | null>;
@@ -57,7 +66,8 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   for (const line of encodedSummary(trainFile, rows.report, train.maxLength)) context.note(line);
   const evalRows = evalFile === null ? undefined : await encodeFile(evalFile, source, config.vocabSize, settings);
   if (evalRows) for (const line of encodedSummary(evalFile!, evalRows.report, train.maxLength)) context.note(line);
-  const questions = request.evaluate > 0 ? await readToolRows(evalFile!, request.evaluate) : [];
+  const questions =
+    request.evaluate > 0 ? await readQuestions(evalFile!, source, format, context, request.evaluate) : [];
 
   const { gradientCheckpointing, outputDir } = train;
   await using model = await loadModel(folder, request.device, context, { trainable: true, gradientCheckpointing });
@@ -65,7 +75,8 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
 
   const before = await measured(model, source, questions, 'Evaluating before', request.maxNewTokens, request, context);
-  const end = await watch(trainer, context);
+  const { stderr, signal } = context;
+  const end = await withProgress(stderr, (progress) => watch(trainer, progress, signal));
   if (end.reason === 'aborted')
     return {
       status: 'interrupted',
@@ -102,16 +113,16 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     'base model': request.baseModel,
     data: request.dataset,
     'rows trained on': counts.train_rows,
+    'tokens in them': rows.report.tokens,
     'rows for evaluation': counts.eval_rows,
     updates: end.step,
-    'tokens trained on': rows.report.tokens,
     'training time': duration(end.row?.train_runtime ?? Number.NaN),
-    numbers: `${model.dtype} on ${model.device}`,
+    'computed with': `${model.dtype} on ${model.device}`,
   };
   const metrics = { before: before ?? undefined, after: after ?? undefined };
-  await writeFile(
-    report,
-    reportPage({ title: `Fine-tuning ${request.baseModel}`, facts, logHistory, settings: record.settings, ...metrics }),
+  const title = `Fine-tuning ${request.baseModel}`;
+  await withOutput(report, (put) =>
+    put(reportPage({ title, facts, logHistory, settings: record.settings, ...metrics })),
   );
   for (const line of sparklines(logHistory)) context.note(line);
   return {
@@ -128,36 +139,18 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
 }
 
 /**
- * Refuses, before any long work, an output folder that the trainer would refuse at its start.
- * @throws InputError
+ * Makes the output folder, and refuses before any long work one that the trainer would refuse at its start.
+ * @throws TrainError
  */
-export async function refuseOccupied(
-  outputDir: string,
-  { overwrite, resume }: Pick<TrainOptions, 'overwrite' | 'resume'>,
-): Promise<void> {
-  if (overwrite || resume !== false) return;
-  const occupant = await occupantOf(outputDir);
-  if (occupant === undefined) return;
-  throw new InputError(
-    `The output folder ${outputDir} already holds ${occupant}; choose another with --output-dir, replace it with --overwrite, or go on with --resume.`,
-  );
-}
-
-/** A model or checkpoint in a folder, if there is one. */
-export async function occupantOf(folder: string): Promise<string | undefined> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return [];
-    throw new InputError(
-      `The output folder ${folder} cannot be used (${error.code}); choose another with --output-dir.`,
-    );
-  });
-  return names.sort().find((name) => /^checkpoint-\d+$/.test(name) || name.endsWith('.safetensors'));
+export async function claimOutput({ outputDir, overwrite, resume }: FinetuneRequest['train']): Promise<void> {
+  if (!overwrite && resume === false) await refuseOccupied(outputDir);
+  await prepareOutput(outputDir);
 }
 
 async function measured(
   model: Model,
   source: ModelText,
-  rows: readonly ToolRow[],
+  rows: readonly Question[],
   title: string,
   maxNewTokens: number,
   { format }: FinetuneRequest,
@@ -168,36 +161,31 @@ async function measured(
 }
 
 /** Runs the training and draws its progress. Returns its last event. */
-async function watch(trainer: Trainer, { stderr, signal }: Context): Promise<TrainEvent & { type: 'end' }> {
-  const progress = new Progress(stderr);
+async function watch(trainer: Trainer, progress: Progress, signal: AbortSignal): Promise<TrainEvent & { type: 'end' }> {
   const began = performance.now();
   let first = 0;
   let end: (TrainEvent & { type: 'end' }) | undefined;
-  try {
-    for await (const event of trainer.train({ signal })) {
-      if (event.type === 'start') {
-        first = event.step / event.maxSteps;
-        if (event.resumedFrom !== null) progress.line(`Continuing from ${event.resumedFrom}, update ${event.step}.`);
-        progress.line(`${event.trainRows} rows, ${event.updatesPerEpoch} updates an epoch, ${event.maxSteps} in all.`);
-      } else if (event.type === 'progress') {
-        const share = (event.step - 1 + event.microStep / event.microSteps) / event.maxSteps;
-        const seconds = (performance.now() - began) / 1000;
-        const left = (seconds / (share - first)) * (1 - share);
-        const rate = learningRateAt(event.step, trainer.plan, trainer.options).toExponential(2);
-        progress.update(
-          'Training',
-          share,
-          `${event.step}/${event.maxSteps}  loss ${event.loss.toFixed(4)}  lr ${rate}  ${Math.round(event.tokensPerSecond)} tokens/s  ${duration(left)} left`,
-        );
-      } else if (event.type === 'evaluating')
-        progress.update('Evaluation loss', event.batch / event.batches, `after update ${event.step}`);
-      else if (event.type === 'log') progress.line(logLine(event.row));
-      else if (event.type === 'evaluate') progress.line(`${logLine(event.row)}${event.best ? '  best so far' : ''}`);
-      else if (event.type === 'warning') progress.line(`Warning: ${event.message}`);
-      else if (event.type === 'end') end = event;
-    }
-  } finally {
-    progress.end();
+  for await (const event of trainer.train({ signal })) {
+    if (event.type === 'start') {
+      first = event.step / event.maxSteps;
+      if (event.resumedFrom !== null) progress.line(`Continuing from ${event.resumedFrom}, update ${event.step}.`);
+      progress.line(`${event.trainRows} rows, ${event.updatesPerEpoch} updates an epoch, ${event.maxSteps} in all.`);
+    } else if (event.type === 'progress') {
+      const share = (event.step - 1 + event.microStep / event.microSteps) / event.maxSteps;
+      const seconds = (performance.now() - began) / 1000;
+      const left = (seconds / (share - first)) * (1 - share);
+      const rate = learningRateAt(event.step, trainer.plan, trainer.options).toExponential(2);
+      progress.update(
+        'Training',
+        share,
+        `${event.step}/${event.maxSteps}  loss ${event.loss.toFixed(4)}  lr ${rate}  ${Math.round(event.tokensPerSecond)} tokens/s  ${duration(left)} left`,
+      );
+    } else if (event.type === 'evaluating')
+      progress.update('Evaluation loss', event.batch / event.batches, `after update ${event.step}`);
+    else if (event.type === 'log') progress.line(logLine(event.row));
+    else if (event.type === 'evaluate') progress.line(`${logLine(event.row)}${event.best ? '  best so far' : ''}`);
+    else if (event.type === 'warning') progress.line(`Warning: ${event.message}`);
+    else if (event.type === 'end') end = event;
   }
   return end!;
 }

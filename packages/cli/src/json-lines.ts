@@ -2,11 +2,12 @@
 
 import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
-import { open, rename, rm, stat } from 'node:fs/promises';
-import type { Readable, Writable } from 'node:stream';
+import { stat } from 'node:fs/promises';
+import type { Readable } from 'node:stream';
 import { InputError } from '@gemmatune/schema';
 import type { Context } from './command.js';
 import { text } from './options.js';
+import { withOutput, write } from './output.js';
 
 export const FILTER_OPTIONS = {
   in: text('JSON lines to read. Default: standard input.'),
@@ -37,8 +38,7 @@ export async function filterLines<T>(
   const input = from === null ? context.stdin : await openForReading(from);
   const stop = () => input.destroy(context.signal.reason as Error);
   context.signal.addEventListener('abort', stop, { once: true });
-  const out = to === null ? screenOutput(context.stdout) : await openOutput(to);
-  try {
+  const answer = async (put: (line: string) => Promise<void>) => {
     for await (const group of groups(input, from ?? 'standard input')) {
       const lines: Line<T>[] = [];
       let wrong: unknown;
@@ -50,13 +50,13 @@ export async function filterLines<T>(
           break;
         }
       }
-      if (lines.length > 0) for (const result of await work(lines)) await out.write(`${JSON.stringify(result)}\n`);
+      if (lines.length > 0) for (const result of await work(lines)) await put(`${JSON.stringify(result)}\n`);
       if (wrong !== undefined) throw wrong;
     }
-    await out.commit();
-  } catch (error) {
-    await out.discard();
-    throw error;
+  };
+  try {
+    const printed = (line: string) => write(context.stdout, line);
+    await (to === null ? answer(printed) : withOutput(to, answer));
   } finally {
     context.signal.removeEventListener('abort', stop);
   }
@@ -101,54 +101,6 @@ async function openForReading(path: string): Promise<Readable> {
     const what = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
     throw new InputError(`${path}: ${what}, expected a file of JSON lines.`);
   }
-}
-
-/** Lines on stdout are seen at once; there is nothing to take back. */
-function screenOutput(stream: Writable): Output {
-  return { write: (text) => write(stream, text), commit: async () => {}, discard: async () => {} };
-}
-
-interface Output {
-  write(text: string): Promise<void>;
-  /** All of it was written. */
-  commit(): Promise<void>;
-  discard(): Promise<void>;
-}
-
-/** A file that appears under its name when all of it is there; a pipe or device is written to as it is. */
-async function openOutput(path: string): Promise<Output> {
-  const there = await stat(path).catch(() => undefined);
-  const direct = there !== undefined && !there.isFile();
-  const place = direct ? path : `${path}.${process.pid}.tmp`;
-  const file = await open(place, 'w');
-  return {
-    write: (text) => file.writeFile(text),
-    async commit() {
-      await file.close();
-      if (!direct) await rename(place, path);
-    },
-    async discard() {
-      await file.close();
-      if (!direct) await rm(place, { force: true });
-    },
-  };
-}
-
-/** A file of JSON lines that is there whole or not at all. */
-export async function writeLines(path: string, rows: readonly unknown[]): Promise<void> {
-  const out = await openOutput(path);
-  try {
-    for (const row of rows) await out.write(`${JSON.stringify(row)}\n`);
-    await out.commit();
-  } catch (error) {
-    await out.discard();
-    throw error;
-  }
-}
-
-/** Writes, and waits where the reader is slower. */
-export async function write(stream: Writable, text: string): Promise<void> {
-  if (!stream.write(text)) await once(stream, 'drain');
 }
 
 /** One line as a JSON object. @throws InputError */

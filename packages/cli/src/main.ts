@@ -5,8 +5,8 @@ import { readConfig } from './config-file.js';
 import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
 import { commandHelp, overview } from './help.js';
 import { withInterrupts } from './interrupts.js';
-import { write } from './json-lines.js';
 import { COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
+import { write } from './output.js';
 
 /**
  * The command line: runs one command and tells how it ended.

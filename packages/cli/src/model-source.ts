@@ -16,7 +16,7 @@ import { ChatTemplate } from '@gemmatune/template';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
 import { count, oneOf, required } from './options.js';
-import { Progress } from './terminal/progress.js';
+import { type Progress, withProgress } from './terminal/progress.js';
 
 export const modelOption = required(
   'A folder in the Hugging Face layout, a Hub id such as google/functiongemma-270m-it, or kaggle:….',
@@ -36,15 +36,16 @@ export interface DeviceOptions {
 }
 
 /** The folder of a model, downloaded where need be. */
-export async function modelFolder(spec: string, { stderr, signal }: Context): Promise<string> {
-  const progress = new Progress(stderr);
-  const folder = await resolveModel(spec, {
-    signal,
-    onProgress: ({ file, loaded, total }) =>
-      progress.update(`Downloading ${spec}`, total ? loaded / total : undefined, `${megabytes(loaded)} ${file}`),
-  });
-  progress.end();
-  return folder;
+export function modelFolder(spec: string, { stderr, signal }: Context): Promise<string> {
+  return withProgress(stderr, (progress) =>
+    resolveModel(spec, { signal, onProgress: moved(progress, `Downloading ${spec}`) }),
+  );
+}
+
+/** Draws how far a transfer is. `total` is not always known. */
+export function moved(progress: Progress, title: string) {
+  return ({ file, loaded, total }: { file: string; loaded: number; total?: number }): void =>
+    progress.update(title, total ? loaded / total : undefined, `${megabytes(loaded)} ${file}`);
 }
 
 export const megabytes = (bytes: number): string =>
@@ -101,6 +102,11 @@ export class ModelText {
     );
     return (await Promise.all(found)).some((file) => file !== null);
   }
+}
+
+/** Token ids of a prompt. Templates write <bos> themselves: it is not added a second time. */
+export function encodePrompt(tokenizer: Tokenizer, text: string): Int32Array {
+  return tokenizer.encode(text, { addSpecialTokens: !text.startsWith('<bos>') });
 }
 
 /** The configuration of a model folder. @throws EngineError naming the file and the field */

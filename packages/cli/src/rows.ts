@@ -9,14 +9,14 @@ import {
   type TextTokenizer,
 } from '@gemmatune/data';
 import { resolveDataset } from '@gemmatune/hub';
-import { InputError, type ToolRow } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/schema';
 import { type ChatTemplate, renderToolRow } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { TrainOptions } from '@gemmatune/train';
 import type { Context } from './command.js';
-import { type ModelText, megabytes } from './model-source.js';
+import { type ModelText, moved } from './model-source.js';
 import { oneOf } from './options.js';
-import { Progress } from './terminal/progress.js';
+import { withProgress } from './terminal/progress.js';
 
 export const formatOption = oneOf(
   ['native', 'tutorial'],
@@ -24,19 +24,6 @@ export const formatOption = oneOf(
   "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
 );
 export type CallFormat = 'native' | 'tutorial';
-
-/** The rows of `prepare` in a file, the first `n` of them. @throws InputError naming the first row that is another kind */
-export async function readToolRows(path: string, n = Number.POSITIVE_INFINITY): Promise<ToolRow[]> {
-  const rows: ToolRow[] = [];
-  for await (const { line, row } of readTrainingRows(path)) {
-    if (!('tool_name' in row))
-      throw new InputError(
-        `${path} line ${line}: found a row with ${Object.keys(row).join(', ')}, expected a row of prepare: {user_content, tool_name, tool_arguments, hf_tools}.`,
-      );
-    if (rows.push(row) >= n) break;
-  }
-  return rows;
-}
 
 /** The settings of training that decide how rows are encoded. */
 export type EncodeSettings = Pick<TrainOptions, 'loss' | 'maxLength' | 'compat' | 'packing'> & { format: CallFormat };
@@ -51,13 +38,7 @@ export async function encodeFile(
   vocabSize: number,
   settings: EncodeSettings,
 ): Promise<Encoded> {
-  try {
-    return await encodeRows(readTrainingRows(path), await encodeOptions(source, vocabSize, settings));
-  } catch (error) {
-    if (error instanceof InputError && error.message.startsWith('line '))
-      throw new InputError(`${path} ${error.message}`, { cause: error });
-    throw error;
-  }
+  return encodeRows(readTrainingRows(path), await encodeOptions(source, vocabSize, settings), path);
 }
 
 /** How rows of a model are encoded. A folder without a tokenizer will do for rows of token ids. */
@@ -128,14 +109,8 @@ export function some(lines: readonly number[], most = 8): string {
 }
 
 /** The files of a data set, downloaded where need be. */
-export async function datasetFiles(spec: string, split: string, { stderr, signal }: Context): Promise<string[]> {
-  const progress = new Progress(stderr);
-  const files = await resolveDataset(spec, {
-    split,
-    signal,
-    onProgress: ({ file, loaded, total }) =>
-      progress.update(`Downloading ${spec}`, loaded / total, `${megabytes(loaded)} ${file}`),
-  });
-  progress.end();
-  return files;
+export function datasetFiles(spec: string, split: string, { stderr, signal }: Context): Promise<string[]> {
+  return withProgress(stderr, (progress) =>
+    resolveDataset(spec, { split, signal, onProgress: moved(progress, `Downloading ${spec}`) }),
+  );
 }

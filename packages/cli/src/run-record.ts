@@ -1,7 +1,8 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import type { Metrics, ModelCard } from '@gemmatune/hub';
 import { InputError } from '@gemmatune/schema';
+import { withOutput } from './output.js';
 
 const FILE = 'gemmatune.json';
 
@@ -19,7 +20,7 @@ export interface RunRecord {
 }
 
 export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
-  await writeFile(join(folder, FILE), `${JSON.stringify(record, null, 2)}\n`);
+  await withOutput(join(folder, FILE), (put) => put(`${JSON.stringify(record, null, 2)}\n`));
 }
 
 /** The record of a folder, or undefined where `finetune` did not write it. */

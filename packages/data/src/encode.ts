@@ -71,11 +71,13 @@ export interface Encoded {
  *
  * Rows longer than `maxLength` keep their start. An answer that the cut would end early is not learnt: a model trained on it learns
  * to stop in the middle of a call. Rows with nothing left to learn are dropped. Rows learnt in full are cut and kept.
+ * @param where what to call the rows in an error, such as their file
  * @throws InputError naming the line of a row that cannot be encoded
  */
 export async function encodeRows(
   rows: Iterable<NumberedRow> | AsyncIterable<NumberedRow>,
   options: EncodeOptions,
+  where = '',
 ): Promise<Encoded> {
   const encoded: Encoded = {
     rows: [],
@@ -86,7 +88,7 @@ export async function encodeRows(
   const turn = eventLoopTurns();
   for await (const { line, row } of rows) {
     await turn();
-    const whole = encodeRow(row, options, `line ${line}`);
+    const whole = encodeRow(row, options, `${where} line ${line}`.trimStart());
     const fitted = fit(whole, options);
     const cut = fitted.inputIds.length < whole.inputIds.length;
     const targets = countTargets(fitted.labels);

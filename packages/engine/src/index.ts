@@ -13,3 +13,4 @@ export { type ModelConfig, parseModelConfig } from './config.js';
 export { EngineError, ERROR_CODES, type ErrorCode } from './errors.js';
 export { type GenerateRequest, Model, type ModelOptions } from './model.js';
 export { systemInfo } from './native.js';
+export { readModelTensors, type TensorEntry, textTensors } from './safetensors.js';

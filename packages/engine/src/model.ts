@@ -15,7 +15,7 @@ import type {
 import { configJson, type ModelConfig, parseModelConfig } from './config.js';
 import { EngineError, type ErrorCode } from './errors.js';
 import { native, systemInfo } from './native.js';
-import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry } from './safetensors.js';
+import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry, textTensors } from './safetensors.js';
 
 export interface ModelOptions {
   /** Type of weights in products and of activations; sums are float32. `auto`: bfloat16 where the CPU multiplies it in hardware, else float32. */
@@ -49,14 +49,6 @@ const COMPANION_FILES = [
   'added_tokens.json',
   'chat_template.jinja',
 ];
-
-/** Tensors that a text model does not need: the tied head, and the vision side of a multimodal checkpoint. */
-const IGNORED_TENSORS =
-  /^(lm_head\.|vision_tower\.|multi_modal_projector\.|model\.vision_tower\.|model\.multi_modal_projector\.)/;
-
-/** Multimodal checkpoints carry the text model under a prefix. */
-const plainName = (name: string): string =>
-  name.replace(/^language_model\.model\./, 'model.').replace(/^model\.language_model\./, 'model.');
 
 /**
  * A Gemma 3 text model in memory. One call at a time; every call runs off the event loop. Failures are EngineError with a stable
@@ -291,9 +283,7 @@ export class Model implements AsyncDisposable {
 
   /** Pairs every parameter with its place in a file; `where` names the folder or file in errors. */
   #sources(tensors: Map<string, TensorEntry>, where: string): TensorSource[] {
-    const byName = new Map(
-      [...tensors].filter(([name]) => !IGNORED_TENSORS.test(name)).map(([name, t]) => [plainName(name), t]),
-    );
+    const byName = textTensors(tensors);
     const sources = this.parameters.map((p, index) => {
       const t = byName.get(p.name);
       if (!t) throw new EngineError('ERR_GEMMATUNE_FILE', `${where}: tensor ${p.name} is missing`);

@@ -77,7 +77,10 @@ function parseHeader(path: string, json: string, dataStart: number, size: number
   return tensors;
 }
 
-/** All tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists. */
+/**
+ * All tensors of a model folder: model.safetensors, or the shards that model.safetensors.index.json lists. Reads headers only.
+ * @throws EngineError ERR_GEMMATUNE_FILE naming the file and what is wrong with it
+ */
 export async function readModelTensors(folder: string): Promise<Map<string, TensorEntry>> {
   const indexPath = join(folder, 'model.safetensors.index.json');
   const index = await readFile(indexPath, 'utf8').catch(() => undefined);
@@ -96,6 +99,17 @@ export async function readModelTensors(folder: string): Promise<Map<string, Tens
     for (const [name, entry] of await readSafetensors(join(folder, shard))) all.set(name, entry);
   }
   return all;
+}
+
+/** Tensors that a text model does not need: the tied head, and the vision side of a multimodal checkpoint. */
+const NOT_TEXT =
+  /^(lm_head\.|vision_tower\.|multi_modal_projector\.|model\.vision_tower\.|model\.multi_modal_projector\.)/;
+
+/** The tensors of the text model, by their plain names: multimodal checkpoints carry it under a prefix. */
+export function textTensors(tensors: ReadonlyMap<string, TensorEntry>): Map<string, TensorEntry> {
+  const plain = (name: string) =>
+    name.replace(/^language_model\.model\./, 'model.').replace(/^model\.language_model\./, 'model.');
+  return new Map([...tensors].filter(([name]) => !NOT_TEXT.test(name)).map(([name, t]) => [plain(name), t]));
 }
 
 /** The first bytes of a file that holds `parameters` in order, as transformers writes them (metadata format "pt"). */

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs';
 import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import type { Model } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 
@@ -30,7 +30,7 @@ const unfinishedFolder = (outputDir: string, step: number, what: 'writing' | 're
  */
 export async function prepareOutput(outputDir: string): Promise<void> {
   try {
-    await mkdir(outputDir, { recursive: true });
+    await makeFolder(outputDir);
     await access(outputDir, constants.W_OK);
     for (const name of await readdir(outputDir)) {
       if (UNFINISHED.test(name)) await rm(join(outputDir, name), { recursive: true, force: true });
@@ -44,10 +44,46 @@ export async function prepareOutput(outputDir: string): Promise<void> {
   }
 }
 
-/** Names in `outputDir` that a fresh run would write over: a model, or checkpoints. */
+/**
+ * Makes a folder and those above it that are not there yet. Node's own `recursive` never ends on a file system that answers "no
+ * such folder" where the one above is there, as /proc does.
+ */
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT' && dirname(folder) !== folder) {
+      await makeFolder(dirname(folder));
+      await mkdir(folder).catch((cause: NodeJS.ErrnoException) => {
+        throw cause.code === 'ENOENT' ? new Error(`${dirname(folder)} takes no new folder`, { cause }) : cause;
+      });
+    } else if (code !== 'EEXIST' || !(await stat(folder)).isDirectory()) throw error;
+  }
+}
+
+/**
+ * Names in `outputDir` that a fresh run would write over: a model, or checkpoints. None where there is no such folder yet.
+ * @throws TrainError ERR_GEMMATUNE_FILE where it cannot be looked into
+ */
 export async function occupants(outputDir: string): Promise<string[]> {
-  const names = await readdir(outputDir);
+  const names = await readdir(outputDir).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return [];
+    throw new TrainError('ERR_GEMMATUNE_FILE', `The output folder ${outputDir} cannot be used: ${reason(cause)}.`, {
+      cause,
+    });
+  });
   return names.filter((name) => /^checkpoint-\d+$/.test(name) || name.endsWith('.safetensors')).sort();
+}
+
+/** @throws TrainError ERR_GEMMATUNE_ARGUMENT where a fresh run would write over what `outputDir` holds */
+export async function refuseOccupied(outputDir: string): Promise<void> {
+  const [occupant] = await occupants(outputDir);
+  if (occupant === undefined) return;
+  throw new TrainError(
+    'ERR_GEMMATUNE_ARGUMENT',
+    `The output folder ${outputDir} already holds ${occupant}; choose another folder, or set overwrite to replace it or resume to continue.`,
+  );
 }
 
 /** All folders checkpoint-<step>, oldest first, complete or not. */

@@ -3,6 +3,7 @@
  * config checks the options → schedule plans updates and learning rates → loop runs them (rows, evaluate, state, log are its parts)
  * → run-folder keeps checkpoints, the best model and trainer_state.json. What happens is told in events.
  */
+export { occupants, prepareOutput, refuseOccupied } from './checkpoint.js';
 export {
   KNOWN_OPTION_NAMES,
   resolveTrainOptions,

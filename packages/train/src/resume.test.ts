@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
+import { occupants, prepareOutput } from './checkpoint.js';
 import type { TrainOptions } from './config.js';
 import type { EndEvent, LogRow, TrainEvent } from './events.js';
 import { Trainer } from './loop.js';
@@ -303,6 +304,23 @@ describe('the output folder', () => {
       message: `The output folder ${root}/file/run cannot be written to: a file is in the way where a folder is expected.`,
     });
     expect(model.batches).toEqual([]);
+  });
+
+  it.skipIf(!existsSync('/proc/self'))(
+    'on a file system that takes no folders is refused, not waited for',
+    async () => {
+      await expect(prepareOutput('/proc/gemmatune/out')).rejects.toThrow(
+        'The output folder /proc/gemmatune/out cannot be written to: /proc takes no new folder.',
+      );
+    },
+  );
+
+  it('is made with all folders above it, and may be there', async () => {
+    const deep = join(root, 'a/b/c');
+    for (let i = 0; i < 2; i++) await prepareOutput(deep);
+    expect(existsSync(deep)).toBe(true);
+    await expect(occupants(deep)).resolves.toEqual([]);
+    await expect(occupants(join(root, 'none'))).resolves.toEqual([]);
   });
 
   it('on a full disk keeps the earlier checkpoints and leaves no half one', async () => {

@@ -4,16 +4,15 @@ import type { Model } from '@gemmatune/engine';
 import {
   checkpointFolder,
   listCheckpoints,
-  occupants,
   prepareOutput,
   readCheckpoint,
+  refuseOccupied,
   removeCheckpoint,
   rotateCheckpoints,
   saveCheckpoint,
   saveFinal,
 } from './checkpoint.js';
 import type { TrainOptions } from './config.js';
-import { TrainError } from './errors.js';
 import type { WarningCode } from './events.js';
 import { emptyWindow } from './log.js';
 import { fingerprint, type Identity, identity, restoredState, resumeContent } from './resume.js';
@@ -83,14 +82,7 @@ export class RunFolder {
 
   /** Makes sure that nothing in the folder is written over unasked. */
   async #claim(outputDir: string): Promise<void> {
-    const [occupant] = await occupants(outputDir);
-    if (occupant === undefined) return;
-    if (!this.#options.overwrite) {
-      throw new TrainError(
-        'ERR_GEMMATUNE_ARGUMENT',
-        `The output folder ${outputDir} already holds ${occupant}; choose another folder, or set overwrite to replace it or resume to continue.`,
-      );
-    }
+    if (!this.#options.overwrite) return refuseOccupied(outputDir);
     // Else a later resume could take one of them for this run's.
     for (const checkpoint of await listCheckpoints(outputDir)) await removeCheckpoint(checkpoint);
   }

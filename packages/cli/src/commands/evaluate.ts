@@ -1,16 +1,17 @@
 import type { Evaluation } from '@gemmatune/eval';
 import { command } from '../command.js';
 import { evaluateRows, flat, metricsTable } from '../evaluation.js';
-import { writeLines } from '../json-lines.js';
 import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
-import { count, required, text } from '../options.js';
-import { formatOption, readToolRows } from '../rows.js';
+import { count, text } from '../options.js';
+import { withOutput } from '../output.js';
+import { questionsOption, readQuestions } from '../questions.js';
+import { formatOption } from '../rows.js';
 
 export const evaluate = command({
   usage: '--model M --rows F [--n 50] [--max-new-tokens 128] [--format native|tutorial] [--predictions FILE]',
   options: {
     model: modelOption,
-    rows: required('Rows of prepare: a .jsonl, .json or .parquet file.', 'a file of rows'),
+    rows: questionsOption,
     n: count('How many rows, from the first.', 50, 1),
     maxNewTokens: count('Most tokens to generate for a row.', 128, 1),
     format: formatOption,
@@ -19,17 +20,20 @@ export const evaluate = command({
   },
   async run({ n, rows: path, maxNewTokens, format, predictions, ...options }, context) {
     const folder = await modelFolder(options.model, context);
-    const rows = await readToolRows(path, n);
-    const tokenizer = await new ModelText(folder).tokenizer();
+    const source = new ModelText(folder);
+    const questions = await readQuestions(path, source, format, context, n);
+    const tokenizer = await source.tokenizer();
     await using model = await loadModel(folder, options, context);
-    const evaluation = await evaluateRows(
-      model,
-      tokenizer,
-      rows,
-      { maxNewTokens, format, title: 'Evaluating' },
-      context,
-    );
-    if (predictions !== null) await writeLines(predictions, predictionRows(evaluation));
+    const how = { maxNewTokens, format, title: 'Evaluating' };
+    const asked = () => evaluateRows(model, tokenizer, questions, how, context);
+    const evaluation =
+      predictions === null
+        ? await asked()
+        : await withOutput(predictions, async (put) => {
+            const made = await asked();
+            for (const row of predictionRows(made)) await put(`${JSON.stringify(row)}\n`);
+            return made;
+          });
     const result = flat(evaluation);
     await context.print(
       context.json ? `${JSON.stringify(result)}\n` : `${metricsTable({ [`${result.n_eval} rows`]: result })}\n`,

@@ -5,9 +5,10 @@ import { KNOWN_OPTION_NAMES, resolveTrainOptions, TRAIN_OPTION_ALIASES, TRAIN_OP
 import { type Context, command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
 import { DONE, INTERRUPTED } from '../exit-status.js';
-import { type FinetuneResult, refuseOccupied, runFinetune } from '../finetune.js';
+import { claimOutput, type FinetuneResult, runFinetune } from '../finetune.js';
 import { DEVICE_OPTIONS, modelFolder, modelOption } from '../model-source.js';
 import { count, required, text, UsageError } from '../options.js';
+import { naming } from '../output.js';
 import { datasetFiles, formatOption } from '../rows.js';
 import { reportLines } from './prepare.js';
 
@@ -24,7 +25,10 @@ const options = {
   take: count('With --dataset: how many rows to take after the shuffle. Default: all.', null, 1),
   eval: count('With --dataset: how many of those, the last ones, are for evaluation.', 0),
   format: formatOption,
-  evaluate: count('Generate calls for so many rows of the evaluation side before and after training.', 0),
+  evaluate: count(
+    'Generate calls for so many rows of the evaluation side before and after training: rows of prepare, or conversations that end in one call.',
+    0,
+  ),
   maxNewTokens: count('With --evaluate: most tokens to generate for a row.', 128, 1),
   maxNewTokensAfter: count('The same after training. Default: as before.', null, 1),
   ...DEVICE_OPTIONS,
@@ -58,7 +62,7 @@ export const finetune = command({
       );
 
     const train = { ...trainOptions(context, given, evalRows), outputDir: given.outputDir };
-    await refuseOccupied(given.outputDir, train);
+    await claimOutput(train);
     const folder = await modelFolder(given.model, context);
     const files =
       given.dataset === null
@@ -124,7 +128,7 @@ async function prepared(
     eval: evalRows,
     ...(take !== null && { take }),
   });
-  await writePrepared(data, rows, { overwrite });
+  await naming(data, writePrepared(data, rows, { overwrite }));
   for (const line of reportLines(rows.report)) context.note(line);
   return files;
 }

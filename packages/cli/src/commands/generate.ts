@@ -3,7 +3,15 @@ import { InputError, parseExample } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { type Conversation, parseConversation } from '../conversation.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
-import { checkIds, DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
+import {
+  checkIds,
+  DEVICE_OPTIONS,
+  encodePrompt,
+  loadModel,
+  ModelText,
+  modelFolder,
+  modelOption,
+} from '../model-source.js';
 import { amount, count } from '../options.js';
 
 /** One line of input: ids as they are, or text that still needs the tokenizer. */
@@ -91,5 +99,5 @@ async function idsOf(prompt: Prompt, source: ModelText): Promise<Iterable<number
     'prompt' in prompt
       ? prompt.prompt
       : (await source.template()).render(prompt.messages, prompt.tools, { addGenerationPrompt: true });
-  return tokenizer.encode(text, { addSpecialTokens: !text.startsWith('<bos>') });
+  return encodePrompt(tokenizer, text);
 }

@@ -1,19 +1,23 @@
-import { Model } from '@gemmatune/engine';
+import { basename } from 'node:path';
+import { Model, readModelTensors, type TensorEntry, textTensors } from '@gemmatune/engine';
 import { command } from '../command.js';
 import { trainingMemory } from '../memory.js';
 import { ModelText, megabytes, readModelConfig } from '../model-source.js';
-import { count } from '../options.js';
+import { count, flag } from '../options.js';
 import { table } from '../terminal/table.js';
 
 export const inspect = command({
-  usage: 'DIR',
+  usage: 'DIR [--check]',
   positionals: ['DIR'],
-  notes: ['Reads all weights: a folder that is shown here is complete, and none of its numbers is infinite or NaN.'],
-  options: { tokens: count('Tokens of a micro-batch, for the prediction of memory.', 1024, 1) },
-  async run({ tokens }, context, [folder]) {
+  options: {
+    tokens: count('Tokens of a micro-batch, for the prediction of memory.', 1024, 1),
+    check: flag('Read all weights too: is everything there, of the shapes in config.json, and are all numbers finite?'),
+  },
+  async run({ tokens, check }, context, [folder]) {
     const { config, json } = await readModelConfig(folder!);
-    await using model = await Model.load(folder!, { dtype: 'float32' });
-    const parameters = model.parameters.map(({ name, shape }) => ({ name, shape }));
+    const tensors = await readModelTensors(folder!);
+    const parameters = Array.from(textTensors(tensors), ([name, { shape }]) => ({ name, shape })).sort(byLayer);
+    if (check) await (await Model.load(folder!, { dtype: 'float32' })).dispose();
     const total = parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
     const { layerTypes, ...shapes } = config;
     const result = {
@@ -22,6 +26,7 @@ export const inspect = command({
       layerTypes: layerTypes.map((kind) => kind.replace('_attention', '')).join(' '),
       dtype: json.dtype ?? json.torch_dtype ?? 'not said',
       parameters: total,
+      files: storedFiles(tensors.values()),
       tokenizer: await tokenizerKind(folder!),
       template: await templateKind(folder!),
       memory: Object.fromEntries(
@@ -44,11 +49,13 @@ export const inspect = command({
     };
     if (context.json) await context.print(`${JSON.stringify({ ...result, tensors: parameters })}\n`);
     else {
-      const { memory, ...plain } = result;
+      const { memory, files, ...plain } = result;
       const lines = Object.entries(plain).map(([key, value]) => [
         key,
         Array.isArray(value) ? value.join(', ') : String(value),
       ]);
+      for (const { name, dtypes, tensors: held, bytes } of files)
+        lines.push([name, `${held} tensors in ${dtypes.join(' and ')}, ${megabytes(bytes)}`]);
       for (const [dtype, { training, with_gradient_checkpointing: less }] of Object.entries(memory))
         lines.push([
           `training in ${dtype}`,
@@ -63,6 +70,25 @@ export const inspect = command({
     return undefined;
   },
 });
+
+/** What each file of weights holds, as it is stored. */
+function storedFiles(tensors: Iterable<TensorEntry>) {
+  const files = new Map<string, { name: string; dtypes: string[]; tensors: number; bytes: number }>();
+  for (const { path, dtype, shape } of tensors) {
+    const name = basename(path);
+    const file = files.get(name) ?? { name, dtypes: [], tensors: 0, bytes: 0 };
+    if (!file.dtypes.includes(dtype)) file.dtypes.push(dtype);
+    file.tensors++;
+    file.bytes += shape.reduce((a, b) => a * b, 1) * (dtype === 'float32' ? 4 : 2);
+    files.set(name, file);
+  }
+  return [...files.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** The embedding first, then layer 0, 1, …, 10. */
+function byLayer({ name: a }: { name: string }, { name: b }: { name: string }): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}
 
 /** The layers are alike: one of them says it. */
 function firstLayer(rows: string[][]): string[][] {

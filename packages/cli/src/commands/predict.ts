@@ -3,36 +3,38 @@ import { InputError } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { evaluateRows } from '../evaluation.js';
 import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
-import { count, required } from '../options.js';
-import { formatOption, readToolRows } from '../rows.js';
+import { count } from '../options.js';
+import { questionsOption, readQuestions } from '../questions.js';
+import { formatOption } from '../rows.js';
 import { sideBySide } from '../terminal/table.js';
 
 export const predict = command({
   usage: '--model M --rows F --index I [--max-new-tokens 128] [--format native|tutorial]',
   options: {
     model: modelOption,
-    rows: required('Rows of prepare: a .jsonl, .json or .parquet file.', 'a file of rows'),
-    index: count('Which row, counted from 0.', 0),
+    rows: questionsOption,
+    index: count('Which row, counted from 0 among those that evaluate scores.', 0),
     maxNewTokens: count('Most tokens to generate.', 128, 1),
     format: formatOption,
     ...DEVICE_OPTIONS,
   },
   async run({ rows: path, index, maxNewTokens, format, ...options }, context) {
     const folder = await modelFolder(options.model, context);
-    const rows = await readToolRows(path, index + 1);
-    const row = rows[index];
-    if (row === undefined)
-      throw new InputError(`${path}: found ${rows.length} rows, expected more than --index ${index}.`);
-    const tokenizer = await new ModelText(folder).tokenizer();
+    const source = new ModelText(folder);
+    const questions = await readQuestions(path, source, format, context, index + 1);
+    const question = questions[index];
+    if (question === undefined)
+      throw new InputError(`${path}: found ${questions.length} rows, expected more than --index ${index}.`);
+    const tokenizer = await source.tokenizer();
     await using model = await loadModel(folder, options, context);
     const evaluation = await evaluateRows(
       model,
       tokenizer,
-      [row],
+      [question],
       { maxNewTokens, format, title: 'Generating' },
       context,
     );
-    const prompt = promptOf(row, format);
+    const prompt = question.prompt ?? promptOf(question.row, format);
     const prediction = evaluation.predictions[0]!;
     await context.print(
       context.json

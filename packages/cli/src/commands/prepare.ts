@@ -1,8 +1,10 @@
 import { join } from 'node:path';
 import { DROP_REASONS, type PrepareReport, prepare as prepareRows, writePrepared } from '@gemmatune/data';
+import { prepareOutput } from '@gemmatune/train';
 import { command } from '../command.js';
 import { ModelText, modelFolder, readModelConfig } from '../model-source.js';
 import { count, flag, required, text } from '../options.js';
+import { naming } from '../output.js';
 import { datasetFiles, encodeFile, some } from '../rows.js';
 
 export const prepare = command({
@@ -22,10 +24,11 @@ export const prepare = command({
     overwrite: flag('Replace the results of an earlier call.'),
   },
   async run({ dataset, split, seed, take, eval: evalRows, model, out, overwrite }, context) {
+    await prepareOutput(out);
     const folder = model === null ? null : await modelFolder(model, context);
     const files = await datasetFiles(dataset, split, context);
     const prepared = await prepareRows(files, { seed, eval: evalRows, ...(take !== null && { take }) });
-    await writePrepared(out, prepared, { overwrite });
+    await naming(out, writePrepared(out, prepared, { overwrite }));
     const tokens = folder === null ? null : await lengths(join(out, 'train.jsonl'), folder);
     for (const line of reportLines(prepared.report)) context.note(line);
     if (tokens) context.note(`Tokens a row: median ${tokens.median}, longest ${tokens.longest}.`);

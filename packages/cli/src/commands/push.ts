@@ -1,12 +1,15 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { push as upload } from '@gemmatune/hub';
+import { InputError } from '@gemmatune/schema';
 import { command } from '../command.js';
-import { megabytes } from '../model-source.js';
+import { moved } from '../model-source.js';
 import { flag, required, text } from '../options.js';
 import { cardOf, readRunRecord } from '../run-record.js';
-import { Progress } from '../terminal/progress.js';
+import { withProgress } from '../terminal/progress.js';
 
 export const push = command({
-  usage: 'DIR --repo R [--public] [--message TEXT]',
+  usage: 'DIR --repo R [--public] [--message TEXT] [--with-data]',
   positionals: ['DIR'],
   notes: [
     'The model card (README.md) states data, settings and metrics before and after, where finetune trained the model.',
@@ -15,25 +18,27 @@ export const push = command({
     repo: required('owner/name, or name for your own account. Made where it is not there.', 'a repository'),
     public: flag('Make a new repository public. Default: private.'),
     message: text('Title of the commit.'),
+    withData: flag('Upload DIR/data too, the rows that finetune --dataset prepared.'),
     overwriteCard: flag('Write the model card even where DIR has a README.md.'),
   },
-  async run({ repo, public: open, message, overwriteCard }, context, [folder]) {
+  async run({ repo, public: open, message, withData, overwriteCard }, context, [folder]) {
+    const data = join(folder!, 'data');
+    if (!withData && existsSync(join(data, 'train.jsonl')))
+      throw new InputError(
+        `${data} holds the rows of the training, which would be uploaded too; move it elsewhere, or allow that with --with-data.`,
+      );
     const record = await readRunRecord(folder!);
-    const progress = new Progress(context.stderr);
-    try {
-      const { url, commit } = await upload(folder!, repo, {
+    const { url, commit } = await withProgress(context.stderr, (progress) =>
+      upload(folder!, repo, {
         private: !open,
         overwriteCard,
         signal: context.signal,
         ...(message !== null && { message }),
         ...(record && { card: cardOf(repo, record) }),
-        onProgress: ({ file, loaded, total }) =>
-          progress.update(`Uploading to ${repo}`, loaded / total, `${megabytes(loaded)} ${file}`),
-      });
-      await context.print(context.json ? `${JSON.stringify({ url, commit })}\n` : `${url} (commit ${commit})\n`);
-    } finally {
-      progress.end();
-    }
+        onProgress: moved(progress, `Uploading to ${repo}`),
+      }),
+    );
+    await context.print(context.json ? `${JSON.stringify({ url, commit })}\n` : `${url} (commit ${commit})\n`);
     return undefined;
   },
 });

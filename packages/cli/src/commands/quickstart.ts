@@ -3,11 +3,11 @@ import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { InputError } from '@gemmatune/schema';
-import { resolveTrainOptions } from '@gemmatune/train';
+import { occupants, resolveTrainOptions } from '@gemmatune/train';
 import { command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
 import { DONE, INTERRUPTED } from '../exit-status.js';
-import { occupantOf, refuseOccupied, runFinetune } from '../finetune.js';
+import { claimOutput, runFinetune } from '../finetune.js';
 import { DEVICE_OPTIONS } from '../model-source.js';
 import { count, flag, text } from '../options.js';
 
@@ -38,7 +38,7 @@ export const quickstart = command({
       ...resolveTrainOptions({ ...settings, ...(maxSteps !== null && { maxSteps }), outputDir, overwrite }),
       outputDir,
     };
-    await refuseOccupied(outputDir, train);
+    await claimOutput(train);
 
     context.note('A tiny Gemma 3 learns to call functions it has not seen: evaluate, train, evaluate again.');
     const result = await runFinetune(
@@ -82,6 +82,6 @@ export const quickstart = command({
 async function freeFolder(): Promise<string> {
   for (let i = 1; ; i++) {
     const folder = i === 1 ? DEFAULT_OUTPUT : `${DEFAULT_OUTPUT}-${i}`;
-    if ((await occupantOf(folder)) === undefined) return folder;
+    if ((await occupants(folder)).length === 0) return folder;
   }
 }

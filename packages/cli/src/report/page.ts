@@ -50,7 +50,7 @@ ${before || after ? `<h2>Before and after</h2>\n${metricTable(before ?? {}, afte
 <h2>Course of the training</h2>
 <div class="plots">${plots || '<p>Nothing was logged.</p>'}</div>
 <h2>Settings</h2>
-${keyTable(settings)}
+<div class="columns">${keyTable(settings)}</div>
 <p class="small">Written by gemmatune. All numbers are in trainer_state.json beside this file.</p>
 </body>
 </html>
@@ -68,36 +68,59 @@ export function seriesOf(logHistory: readonly LogRow[], key: string): Series {
 
 function keyTable(rows: Readonly<Record<string, unknown>>): string {
   const lines = Object.entries(rows).map(
-    ([key, value]) =>
-      `<tr><th>${escapeHtml(key)}</th><td>${escapeHtml(typeof value === 'string' ? value : (JSON.stringify(value) ?? ''))}</td></tr>`,
+    ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(shown(value))}</td></tr>`,
   );
   return `<table>${lines.join('')}</table>`;
+}
+
+function shown(value: unknown): string {
+  if (typeof value === 'string') return value;
+  const large = typeof value === 'number' && Number.isInteger(value) && Math.abs(value) >= 10_000;
+  return large ? value.toLocaleString('en-US') : (JSON.stringify(value) ?? '');
 }
 
 function metricTable(before: Metrics, after: Metrics): string {
   const rows = METRICS.map(({ name, title, better }) => {
     const [b, a] = [before[name] ?? null, after[name] ?? null];
     const gain = b === null || a === null || a === b ? 'same' : a > b === (better === 'higher') ? 'better' : 'worse';
-    return `<tr class="${gain}"><th>${escapeHtml(title)}</th><td>${percent(b)}</td><td>${percent(a)}</td></tr>`;
+    const hint = better === 'lower' ? ' <small>(lower is better)</small>' : '';
+    const cells = [percent(b), percent(a), change(b, a), gain === 'same' ? '' : gain];
+    return `<tr class="${gain}"><th scope="row">${escapeHtml(title)}${hint}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
-  return `<table><tr><th></th><th>before</th><th>after</th></tr>${rows.join('')}</table>`;
+  const head = ['', 'before', 'after', 'points', ''].map((name) => `<th scope="col">${name}</th>`).join('');
+  return `<table class="numbers"><tr>${head}</tr>${rows.join('')}</table>`;
+}
+
+/** By how many percentage points a rate went up or down. */
+function change(before: number | null, after: number | null): string {
+  if (before === null || after === null) return '-';
+  const points = ((after - before) * 100).toFixed(1);
+  return Number(points) > 0 ? `+${points}` : points.replace('-', '\u2212');
 }
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8884; --a: #1f6feb; --b: #d9730d; --good: #1a7f37; --bad: #cf222e; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 980px; margin: 2rem auto; padding: 0 1rem; }
+@media (prefers-color-scheme: dark) { :root { --a: #6cb6ff; --b: #f0a35e; --good: #57c46f; --bad: #ff7b72; } }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin: 1.8rem 0 0.3rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1rem; }
-th, td { text-align: left; padding: 0.15rem 0.9rem 0.15rem 0; border-bottom: 1px solid var(--line); font-weight: normal; overflow-wrap: anywhere; }
-td { font-variant-numeric: tabular-nums; }
-.better td:last-child { color: var(--good); font-weight: bold; }
-.worse td:last-child { color: var(--bad); font-weight: bold; }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem; }
-svg { width: 460px; max-width: 100%; }
+th, td { text-align: left; vertical-align: top; padding: 0.15rem 1.2rem 0.15rem 0; border-bottom: 1px solid var(--line); font-weight: normal; }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.numbers td:not(:last-child), .numbers th[scope=col] { text-align: right; }
+.numbers td { white-space: nowrap; }
+th[scope=col], th[scope=row], small, .small { color: color-mix(in srgb, currentColor 72%, transparent); }
+.numbers th[scope=row] { color: inherit; }
+.better td:nth-child(n+3) { color: var(--good); font-weight: bold; }
+.worse td:nth-child(n+3) { color: var(--bad); font-weight: bold; }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 1rem 2rem; }
+.columns { columns: 2 320px; column-gap: 2rem; } .columns table { width: 100%; margin: 0; }
+svg { width: 100%; height: auto; }
 svg text { font-size: 11px; fill: currentColor; }
 svg .title { font-size: 13px; font-weight: bold; }
 .grid { stroke: var(--line); }
 polyline { fill: none; stroke-width: 1.5; }
-polyline.s0 { stroke: var(--a); } circle.s0, text.s0 { fill: var(--a); }
-polyline.s1 { stroke: var(--b); } circle.s1, text.s1 { fill: var(--b); }
-.small { font-size: 12px; opacity: 0.7; }
+polyline.s0 { stroke: var(--a); } circle.s0, svg tspan.s0 { fill: var(--a); }
+polyline.s1 { stroke: var(--b); } circle.s1, svg tspan.s1 { fill: var(--b); }
+small, .small { font-size: 12px; }
+@media print { .plots, tr { break-inside: avoid; } }
 `;

@@ -25,6 +25,7 @@ export function linePlot(title: string, series: readonly Series[]): string {
   const all = drawn.flatMap(({ points }) => points);
   const xTicks = ticks(range(all.map(([x]) => x)), 5);
   const yTicks = ticks(range(all.map(([, y]) => y)), 4);
+  const high = Math.max(...yTicks.map(Math.abs));
   const x = scale(xTicks, MARGIN.left, WIDTH - MARGIN.right);
   const y = scale(yTicks, HEIGHT - MARGIN.bottom, MARGIN.top);
 
@@ -32,7 +33,7 @@ export function linePlot(title: string, series: readonly Series[]): string {
     ...yTicks.map(
       (value) =>
         `<line class="grid" x1="${MARGIN.left}" x2="${WIDTH - MARGIN.right}" y1="${y(value)}" y2="${y(value)}"/>` +
-        `<text x="${MARGIN.left - 6}" y="${y(value)}" text-anchor="end" dy="0.32em">${short(value)}</text>`,
+        `<text x="${MARGIN.left - 6}" y="${y(value)}" text-anchor="end" dy="0.32em">${short(value, high)}</text>`,
     ),
     ...xTicks.map(
       (value) => `<text x="${x(value)}" y="${HEIGHT - MARGIN.bottom + 16}" text-anchor="middle">${short(value)}</text>`,
@@ -48,15 +49,8 @@ export function linePlot(title: string, series: readonly Series[]): string {
       .join('');
     return `<polyline class="s${i}" points="${path}"/>${dots}`;
   });
-  const legend =
-    drawn.length < 2
-      ? ''
-      : drawn
-          .map(
-            ({ name }, i) =>
-              `<text class="s${i}" x="${WIDTH - MARGIN.right}" y="${16 + 14 * i}" text-anchor="end">${escapeHtml(name)}</text>`,
-          )
-          .join('');
+  const names = drawn.map(({ name }, i) => `<tspan class="s${i}" dx="${i && 10}">${escapeHtml(name)}</tspan>`).join('');
+  const legend = drawn.length < 2 ? '' : `<text x="${WIDTH - MARGIN.right}" y="16" text-anchor="end">${names}</text>`;
   return (
     `<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${escapeHtml(title)}">` +
     `<text class="title" x="${MARGIN.left}" y="16">${escapeHtml(title)}</text>${grid.join('')}${lines.join('')}${legend}` +
@@ -93,7 +87,8 @@ function scale(axis: readonly number[], from: number, to: number): (value: numbe
   return (value) => Math.round((from + ((value - low) / (high - low)) * (to - from)) * 10) / 10;
 }
 
-function short(value: number): string {
-  const size = Math.abs(value);
-  return size !== 0 && (size < 1e-3 || size >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(4)));
+/** A number in few characters. `size`: that of the largest of its kind, so that all ticks of an axis are written alike. */
+function short(value: number, size = Math.abs(value)): string {
+  const plain = value === 0 || (size >= 5e-3 && size < 1e5);
+  return plain ? String(Number(value.toPrecision(4))) : value.toExponential(1).replace('.0e', 'e');
 }

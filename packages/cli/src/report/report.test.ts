@@ -33,13 +33,16 @@ describe('reportPage', () => {
 
   it('plots loss, accuracy, learning rate and gradient norm', () => {
     expect(page.match(/<svg /g)).toHaveLength(4);
-    expect(page).toContain('<text class="s1"');
+    expect(page).toContain('<tspan class="s1"');
   });
 
   it('says what got better and what got worse', () => {
-    expect(page).toContain('<tr class="better"><th>right tool</th><td>50.0 %</td><td>90.0 %</td></tr>');
-    expect(page).toMatch(/<tr class="worse"><th>[^<]*TC-CER[^<]*<\/th><td>20\.0 %<\/td><td>40\.0 %<\/td><\/tr>/);
-    expect(page).toContain('<tr class="same"><th>exactly the gold call</th><td>-</td><td>10.0 %</td></tr>');
+    const row = (gain: string, title: string, ...cells: string[]) =>
+      `<tr class="${gain}"><th scope="row">${title}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+    expect(page).toContain(row('better', 'right tool', '50.0 %', '90.0 %', '+40.0', 'better'));
+    const errors = 'character errors of the call (TC-CER) <small>(lower is better)</small>';
+    expect(page).toContain(row('worse', errors, '20.0 %', '40.0 %', '+20.0', 'worse'));
+    expect(page).toContain(row('same', 'exactly the gold call', '-', '10.0 %', '-', ''));
   });
 
   it('does without metrics and logs', () => {
@@ -77,6 +80,20 @@ describe('linePlot', () => {
     expect(linePlot('Loss', [{ name: 'a', points: many }]).match(/<circle/g)).toHaveLength(600);
     expect(linePlot('Loss', [{ name: 'a', points: [[1, Number.NaN]] }])).toBe('');
   });
+});
+
+it('ticks of an axis are written alike', () => {
+  const svg = linePlot('Learning rate', [
+    {
+      name: 'a',
+      points: [
+        [0, 1e-3],
+        [20_000, 0],
+      ],
+    },
+  ]);
+  const texts = [...svg.matchAll(/dy="0.32em">([^<]*)</g)].map(([, text]) => text);
+  expect(texts).toEqual(['0', '5e-4', '1e-3']);
 });
 
 describe('ticks', () => {

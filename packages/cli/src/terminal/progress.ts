@@ -61,6 +61,16 @@ export class Progress {
   }
 }
 
+/** Runs `body`; whether it ends well or not, what is printed next begins on a line of its own. */
+export async function withProgress<T>(screen: Screen, body: (progress: Progress) => Promise<T>): Promise<T> {
+  const progress = new Progress(screen);
+  try {
+    return await body(progress);
+  } finally {
+    progress.end();
+  }
+}
+
 function drawBar(share: number): string {
   const filled = Math.round(Math.min(1, Math.max(0, share)) * BAR);
   return `[${'#'.repeat(filled)}${'-'.repeat(BAR - filled)}]`;

@@ -1,0 +1,80 @@
+/** What a model is asked in an evaluation: rows of prepare, and conversations that end in one call. */
+import { readTrainingRows } from '@gemmatune/data';
+import { exactJson, InputError, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
+import type { Context } from './command.js';
+import type { ModelText } from './model-source.js';
+import { required } from './options.js';
+import { type CallFormat, some } from './rows.js';
+
+export const questionsOption = required(
+  'Rows of prepare, or conversations {messages, tools} that end in one call; a .jsonl, .json or .parquet file.',
+  'a file of rows',
+);
+
+export interface Question {
+  row: ToolRow;
+  /** The prompt by the model's own template, for a conversation: its developer turn stays. null: that of the row's format. */
+  prompt: string | null;
+}
+
+/**
+ * The questions of a file, the first `n` of them. Conversations that do not end in an assistant turn with exactly one call have
+ * no gold call to compare with: they are left out, and told of.
+ * @throws InputError naming the first row of another kind; where no row is left
+ */
+export async function readQuestions(
+  path: string,
+  source: ModelText,
+  format: CallFormat,
+  { note }: Pick<Context, 'note'>,
+  n = Number.POSITIVE_INFINITY,
+): Promise<Question[]> {
+  const questions: Question[] = [];
+  const leftOut: number[] = [];
+  for await (const { line, row } of readTrainingRows(path)) {
+    if ('tool_name' in row) questions.push({ row, prompt: null });
+    else if ('messages' in row) {
+      if (format !== 'native')
+        throw new InputError(
+          `${path} line ${line}: found a conversation, expected a row of prepare: only those can be asked in the ${format} format.`,
+        );
+      const question = await ofConversation(row, source);
+      if (question === undefined) leftOut.push(line);
+      else questions.push(question);
+    } else
+      throw new InputError(
+        `${path} line ${line}: found a row with ${Object.keys(row).join(', ')}, expected a row of prepare {user_content, tool_name, tool_arguments, hf_tools}, or a conversation {messages, tools} that ends in one call.`,
+      );
+    if (questions.length >= n) break;
+  }
+  if (questions.length === 0)
+    throw new InputError(
+      `${path}: found ${leftOut.length} conversations, none of which ends in an assistant turn with exactly one call; expected at least one to score.`,
+    );
+  if (leftOut.length > 0)
+    note(
+      `${path}: ${leftOut.length} conversations do not end in exactly one call and were not scored (${some(leftOut)}).`,
+    );
+  return questions;
+}
+
+async function ofConversation(
+  { messages, tools }: Extract<TrainingRow, { messages: unknown }>,
+  source: ModelText,
+): Promise<Question | undefined> {
+  const asked = messages.slice(0, -1);
+  const user = asked.findLast(({ role }) => role === 'user');
+  const answer = messages.at(-1);
+  const [call, another] = answer?.role === 'assistant' ? (answer.tool_calls ?? []) : [];
+  if (user === undefined || call === undefined || another !== undefined) return undefined;
+  const offered = (tools ?? []) as ToolRow['hf_tools'];
+  return {
+    row: {
+      user_content: typeof user.content === 'string' ? user.content : null,
+      tool_name: call.function.name,
+      tool_arguments: printExactJson(exactJson(call.function.arguments)),
+      hf_tools: offered,
+    },
+    prompt: (await source.template()).render(asked, offered, { addGenerationPrompt: true }),
+  };
+}
