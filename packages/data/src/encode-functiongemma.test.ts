@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type ExactObject, parseExactJson, printExactJson } from '@gemmatune/schema';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { type Encoded, type EncodeOptions, encodeRows } from './encode.js';
+import { scratch } from './scratch.case.js';
 import { present, shared, sharedLines } from './shared-data.case.js';
 import { readTrainingRows } from './training-rows.js';
 
@@ -13,7 +13,7 @@ const CASES = 'functiongemma/template_cases.json';
 const ROWS = 'hermes_style/expected_rows.jsonl';
 
 describe.skipIf(![TOKENIZER, CASES, ROWS].every(present))(`shared data ${TOKENIZER}, ${CASES}, ${ROWS}`, () => {
-  const folder = mkdtempSync(join(tmpdir(), 'gemmatune-encode-'));
+  const folder = scratch();
   let tokenizer: Tokenizer;
   beforeAll(async () => {
     tokenizer = await Tokenizer.load(shared(TOKENIZER), { cacheFolder: folder });

@@ -1,15 +1,13 @@
 import { createHash } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseExactJson, printExactJson } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
 import { type PreparedRow, prepare } from './prepare.js';
+import { scratch } from './scratch.case.js';
 import { present, shared } from './shared-data.case.js';
 import { readTrainingRows } from './training-rows.js';
 import { writePrepared } from './write-prepared.js';
-
-const scratch = () => mkdtempSync(join(tmpdir(), 'gemmatune-prepare-'));
 
 function file(lines: string[]): string {
   const path = join(scratch(), 'rows.jsonl');

@@ -1,12 +1,9 @@
-import { mkdtempSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { printExactJson } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
+import { scratch } from '../scratch.case.js';
 import { detectFormat, FORMATS, type FormatName, type MalformedLine, readRows } from './index.js';
-
-/** A folder of its own for a test file. */
-export const scratch = (): string => mkdtempSync(join(tmpdir(), 'gemmatune-formats-'));
 
 export interface Read {
   rows: string[];

@@ -2,8 +2,9 @@ import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseExactJson, printExactJson } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
+import { scratch } from '../scratch.case.js';
 import { present, shared, sharedLines } from '../shared-data.case.js';
-import { formatSuite, readAll, scratch } from './formats.case.js';
+import { formatSuite, readAll } from './formats.case.js';
 import { detectFormat } from './index.js';
 
 const own = [
