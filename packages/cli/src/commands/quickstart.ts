@@ -25,7 +25,7 @@ export const quickstart = command({
   options: {
     outputDir: text(`Where to write. Default: ./${DEFAULT_OUTPUT}, with a number behind it where that is taken.`),
     overwrite: flag('Replace what an earlier call wrote to --output-dir.'),
-    n: count('Rows to generate calls for before and after training.', 50, 1),
+    n: count('Rows to generate calls for before and after training.', 144, 1),
     maxSteps: count('Stop after so many updates. Default: as settings.json says.', null, 1),
     ...DEVICE_OPTIONS,
   },
