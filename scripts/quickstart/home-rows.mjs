@@ -6,7 +6,7 @@ import { ask, row } from './grammar.mjs';
 import { HOME_TOOLS } from './home-tools.mjs';
 import { Random } from './random.mjs';
 
-const TRAINING = { seed: 11, perTool: 80 };
+const TRAINING = { seed: 11, perTool: 110 };
 const EVALUATION = { seed: 12, perTool: 12 };
 const OPENINGS = ['', '', '', 'hey, ', 'ok, ', 'hello, ', 'please '];
 const ENDINGS = ['', '', '', '.', '!', ', thanks', ' please'];
