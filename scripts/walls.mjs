@@ -1,4 +1,5 @@
 // The walls between rooms that neither pnpm nor cmake keeps by itself (ARCHITECTURE.md, "Who may import whom"). Prints every breach.
+import { spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -89,7 +90,6 @@ for (const build of ['native/build/Release', 'native/build/test']) {
   } catch {
     continue;
   }
-  const { spawnSync } = await import('node:child_process');
   for (const path of files(relative(root, objects))) {
     if (!/kernels_\w+\.dir\/.*\.o$/.test(path)) continue;
     const symbols = spawnSync('nm', ['-C', join(root, path)], { encoding: 'utf8' }).stdout ?? '';

@@ -74,6 +74,9 @@ struct Tensor {
   }
 };
 
+// Host ids as a tensor, for ops that read them: [n] int32.
+inline Tensor host_ids(const int32_t* ids, int64_t n) { return Tensor(const_cast<int32_t*>(ids), DType::i32, {n}); }
+
 // Checks one operand at an op's door: require_shape("rmsnorm", "rstd", rstd, {T}).
 inline void require_shape(const char* op, const char* name, const Tensor& t, std::initializer_list<int64_t> dims) {
   bool ok = t.rank == int(dims.size());

@@ -67,7 +67,12 @@ Attend Gemma::full_sequence(const Packing& packing, int64_t layer) {
   };
 }
 
-static Tensor host_ids(const int32_t* ids, int64_t n) { return Tensor(const_cast<int32_t*>(ids), DType::i32, {n}); }
+Activations Gemma::activations(const Batch& batch, Keep keep) {
+  Activations a = make_activations(device_, activation_memory_, config_, dtype_, batch.T, keep);
+  const std::vector<int32_t> positions = positions_of(batch);
+  device_.copy_from_host(a.positions.data, positions.data(), positions.size() * 4);
+  return a;
+}
 
 void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch) {
   embed(a.x[0], host_ids(batch.tokens, batch.T));
@@ -77,9 +82,7 @@ void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch) 
 Metrics Gemma::score(const Batch& batch, float* logprobs) {
   check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
-  Activations a = make_activations(device_, activation_memory_, config_, dtype_, batch.T, Keep::none);
-  const std::vector<int32_t> positions = positions_of(batch);
-  device_.copy_from_host(a.positions.data, positions.data(), positions.size() * 4);
+  Activations a = activations(batch, Keep::none);
   forward(a, {host_ids(batch.starts, batch.S + 1), a.positions}, batch);
   return head_forward(device_, head_memory_, config_, head_weights(), a.x.back(), supervised, logprobs);
 }
@@ -88,9 +91,7 @@ Metrics Gemma::accumulate(const Batch& batch, void* gradients, bool checkpointin
   check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   if (supervised.rows.empty()) return {};  // nothing to learn: the gradient is zero
-  Activations a = make_activations(device_, activation_memory_, config_, dtype_, batch.T, checkpointing ? Keep::inputs : Keep::all);
-  const std::vector<int32_t> positions = positions_of(batch);
-  device_.copy_from_host(a.positions.data, positions.data(), positions.size() * 4);
+  Activations a = activations(batch, checkpointing ? Keep::inputs : Keep::all);
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
   forward(a, packing, batch);
 

@@ -49,6 +49,8 @@ class Gemma {
   int64_t activation_bytes() const { return activation_memory_.bytes() + head_memory_.bytes(); }
 
  private:
+  // Room for a pass over the batch, with its positions filled in.
+  Activations activations(const Batch& batch, Keep keep);
   // All blocks; x[L] holds the result.
   void forward(Activations& a, const Packing& packing, const Batch& batch);
   const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }

@@ -79,7 +79,7 @@ class Generator {
     }
     const Batch batch{prompts_.tokens + prompts_.starts[first], starts.back(), starts.data(), int64_t(starts.size()) - 1, nullptr};
     const std::vector<int32_t> positions = positions_of(batch);
-    const Tensor host_starts(starts.data(), DType::i32, {int64_t(starts.size())});
+    const Tensor host_starts = host_ids(starts.data(), int64_t(starts.size()));
     auto attend = [&](LayerActivations& a, int64_t l) {
       attention_forward(device_, a.attended, a.lse, a.q, a.k, a.qkv, host_starts, config_.attention_scale(), config_.window(l));
       for (int64_t s = 0; s < batch.S; s++)
@@ -99,7 +99,7 @@ class Generator {
       lengths.push_back(s.length + 1);
       rows.push_back(int32_t(b));
     }
-    const Tensor host_lengths(lengths.data(), DType::i32, {B});
+    const Tensor host_lengths = host_ids(lengths.data(), B);
     auto attend = [&](LayerActivations& a, int64_t l) {
       for (int64_t b = 0; b < B; b++) store(a, l, b, b, positions[size_t(b)]);
       Tensor k = cache(keys_, l).rows(0, B), v = cache(values_, l).rows(0, B);
@@ -115,7 +115,7 @@ class Generator {
     const int64_t T = int64_t(positions.size()), R = int64_t(rows.size()), L = config_.num_layers;
     Activations a = make_activations(device_, model_.activation_memory(), config_, model_.dtype(), T, Keep::none);
     device_.copy_from_host(a.positions.data, positions.data(), size_t(T) * 4);
-    model_.embed(a.x[0], Tensor(const_cast<int32_t*>(tokens), DType::i32, {T}));
+    model_.embed(a.x[0], host_ids(tokens, T));
     for (int64_t l = 0; l < L; l++)
       model_.block(l, a.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], [&, l](LayerActivations& layer) { attend(layer, l); });
 
@@ -127,7 +127,7 @@ class Generator {
     arena.add(&normed, model_.dtype(), {R, config_.hidden_size});
     arena.add(&logits, DType::f32, {R, config_.vocab_size});
     arena.allocate(device_, model_.head_memory());
-    gather_rows(device_, x, a.x[size_t(L)], Tensor(const_cast<int32_t*>(rows.data()), DType::i32, {R}));
+    gather_rows(device_, x, a.x[size_t(L)], host_ids(rows.data(), R));
     rmsnorm_forward(device_, normed, rstd, x, w.norm, float(config_.rms_norm_eps));
     matmul_forward(device_, logits, normed, w.embedding);
 

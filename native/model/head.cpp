@@ -39,7 +39,7 @@ struct HeadPass {
 
   HeadPass(Device& device, Buffer& memory, const Config& config, DType dtype, const Supervised& s, bool backward) {
     const int64_t R = int64_t(s.rows.size()), C = config.hidden_size;
-    rows = Tensor(const_cast<int32_t*>(s.rows.data()), DType::i32, {R});
+    rows = host_ids(s.rows.data(), R);
     chunk = chunk_rows(config, dtype, R);
     Arena arena;
     arena.add(&x, DType::f32, {R, C});
@@ -86,7 +86,7 @@ Metrics head_forward(Device& device, Buffer& memory, const Config& config, const
   gather_rows(device, p.x, x, p.rows);
   rmsnorm_forward(device, p.normed, p.rstd, p.x, w.norm, float(config.rms_norm_eps));
   p.for_each_chunk([&](int64_t first, int64_t n, const Tensor& logits) {
-    Tensor targets(const_cast<int32_t*>(s.targets.data()) + first, DType::i32, {n});
+    const Tensor targets = host_ids(s.targets.data() + first, n);
     matmul_forward(device, logits, p.normed.rows(first, n), w.embedding);
     cross_entropy_forward(device, p.loss.rows(first, n), p.entropy.rows(first, n), p.correct.rows(first, n), logits, targets);
   });
@@ -103,7 +103,7 @@ Metrics head_forward_backward(Device& device, Buffer& memory, const Config& conf
   gather_rows(device, p.x, x, p.rows);
   rmsnorm_forward(device, p.normed, p.rstd, p.x, w.norm, float(config.rms_norm_eps));
   p.for_each_chunk([&](int64_t first, int64_t n, const Tensor& logits) {
-    Tensor targets(const_cast<int32_t*>(s.targets.data()) + first, DType::i32, {n});
+    const Tensor targets = host_ids(s.targets.data() + first, n);
     const Tensor normed = p.normed.rows(first, n);
     matmul_forward(device, logits, normed, w.embedding);
     cross_entropy_forward_backward(device, p.loss.rows(first, n), p.entropy.rows(first, n), p.correct.rows(first, n), logits, targets);

@@ -1,10 +1,10 @@
 import type { Model } from '@gemmatune/engine';
 import { type Evaluation, evaluate, type Generates, METRICS } from '@gemmatune/eval';
+import type { TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
 import { encodePrompt } from './model-source.js';
 import type { Question } from './questions.js';
-import type { CallFormat } from './rows.js';
 import { withProgress } from './terminal/progress.js';
 import { percent, table } from './terminal/table.js';
 
@@ -13,7 +13,7 @@ export async function evaluateRows(
   model: Model,
   tokenizer: Tokenizer,
   questions: readonly Question[],
-  how: { maxNewTokens: number; format: CallFormat; title: string },
+  how: { maxNewTokens: number; format: TargetFormat; title: string },
   { stderr, signal }: Context,
 ): Promise<Evaluation> {
   const { title, ...options } = how;

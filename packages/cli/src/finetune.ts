@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Model } from '@gemmatune/engine';
+import type { TargetFormat } from '@gemmatune/template';
 import {
   type LogRow,
   learningRateAt,
@@ -17,7 +18,7 @@ import { type DeviceOptions, loadModel, ModelText, readModelConfig } from './mod
 import { withOutput } from './output.js';
 import { type Question, readQuestions } from './questions.js';
 import { reportPage, seriesOf } from './report/page.js';
-import { type CallFormat, encodedSummary, encodeFile } from './rows.js';
+import { encodedSummary, encodeFile } from './rows.js';
 import { writeRunRecord } from './run-record.js';
 import { duration, type Progress, withProgress } from './terminal/progress.js';
 import { sparkline } from './terminal/sparkline.js';
@@ -31,7 +32,7 @@ export interface FinetuneRequest {
   dataset: string;
   trainFile: string;
   evalFile: string | null;
-  format: CallFormat;
+  format: TargetFormat;
   /** Rows of the evaluation file to generate calls for before and after training; 0 = none. */
   evaluate: number;
   maxNewTokens: number;
@@ -219,7 +220,7 @@ function sparklines(logHistory: readonly LogRow[]): string[] {
 
 /** The settings that were in force, without those that name places or say nothing. */
 function shownSettings(
-  settings: TrainOptions & { format: CallFormat },
+  settings: TrainOptions & { format: TargetFormat },
 ): Record<string, string | number | boolean | null> {
   const { outputDir: _place, overwrite: _overwrite, resume: _resume, ...rest } = settings;
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));

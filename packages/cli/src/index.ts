@@ -4,7 +4,6 @@
  *     import { encodeRows, evaluate, Model, readTrainingRows, resolveModel, Tokenizer, Trainer } from 'gemmatune';
  */
 export {
-  type CallFormat,
   type Encoded,
   type EncodedRow,
   type EncodeOptions,
@@ -76,6 +75,7 @@ export {
   renderSegments,
   renderToolRow,
   type Segment,
+  type TargetFormat,
   TemplateError,
   templateWarnings,
 } from '@gemmatune/template';

@@ -2,8 +2,7 @@
 import { type EncodeOptions, encodeRow, IGNORE, readRows } from '@gemmatune/data';
 import { judge, METRICS, type Prediction, promptOf } from '@gemmatune/eval';
 import { parseExample, type Tool, type ToolRow, type TrainingRow, toJson } from '@gemmatune/schema';
-import { renderToolRow, templateWarnings, toolRowMessages } from '@gemmatune/template';
-import type { CallFormat } from './rows.js';
+import { renderToolRow, type TargetFormat, templateWarnings, toolRowMessages } from '@gemmatune/template';
 
 /** Every kind of problem, as it is told. */
 export const PROBLEMS = {
@@ -39,7 +38,7 @@ export interface LintReport {
 }
 
 /** What lint needs to know of the training to come. */
-export type LintOptions = EncodeOptions & { format: CallFormat; maxLength: number };
+export type LintOptions = EncodeOptions & { format: TargetFormat; maxLength: number };
 
 /** Counts the problems of a file's rows. `evaluation`: rows (as `rowKey` gives them) that must not be among them. */
 export async function lintRows(
@@ -124,7 +123,7 @@ function* lengthProblems(row: TrainingRow, options: LintOptions): Iterable<[Prob
 }
 
 /** The gold call judged as if a model had written it. */
-function* callProblems(row: ToolRow, format: CallFormat): Iterable<[ProblemKind, string]> {
+function* callProblems(row: ToolRow, format: TargetFormat): Iterable<[ProblemKind, string]> {
   let gold: Prediction;
   try {
     const [, answer] = renderToolRow(row, { format: 'native' });

@@ -1,10 +1,11 @@
 /** What a model is asked in an evaluation: rows of prepare, and conversations that end in one call. */
 import { readTrainingRows } from '@gemmatune/data';
 import { exactJson, InputError, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
+import type { TargetFormat } from '@gemmatune/template';
 import type { Context } from './command.js';
 import type { ModelText } from './model-source.js';
 import { required } from './options.js';
-import { type CallFormat, some } from './rows.js';
+import { some } from './rows.js';
 
 export const questionsOption = required(
   'Rows of prepare, or conversations {messages, tools} that end in one call; a .jsonl, .json or .parquet file.',
@@ -25,7 +26,7 @@ export interface Question {
 export async function readQuestions(
   path: string,
   source: ModelText,
-  format: CallFormat,
+  format: TargetFormat,
   { note }: Pick<Context, 'note'>,
   n = Number.POSITIVE_INFINITY,
 ): Promise<Question[]> {

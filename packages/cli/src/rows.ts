@@ -10,7 +10,7 @@ import {
 } from '@gemmatune/data';
 import { resolveDataset } from '@gemmatune/hub';
 import { InputError } from '@gemmatune/schema';
-import { type ChatTemplate, renderToolRow } from '@gemmatune/template';
+import { type ChatTemplate, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { TrainOptions } from '@gemmatune/train';
 import type { Context } from './command.js';
@@ -23,10 +23,9 @@ export const formatOption = oneOf(
   'native',
   "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
 );
-export type CallFormat = 'native' | 'tutorial';
 
 /** The settings of training that decide how rows are encoded. */
-export type EncodeSettings = Pick<TrainOptions, 'loss' | 'maxLength' | 'compat' | 'packing'> & { format: CallFormat };
+export type EncodeSettings = Pick<TrainOptions, 'loss' | 'maxLength' | 'compat' | 'packing'> & { format: TargetFormat };
 
 /**
  * Encodes the training rows of a file.

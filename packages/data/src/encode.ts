@@ -1,6 +1,6 @@
 import type { Message, Tool, ToolRow, TrainingRow } from '@gemmatune/schema';
 import { InputError, parseTools } from '@gemmatune/schema';
-import { renderSegments, renderToolRow } from '@gemmatune/template';
+import { renderSegments, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import { type EncodedRow, IGNORE } from './batch.js';
 import { eventLoopTurns } from './event-loop.js';
 import { encodeSegments, type Segment, type TextTokenizer } from './segments.js';
@@ -8,11 +8,8 @@ import { encodeSegments, type Segment, type TextTokenizer } from './segments.js'
 /** How conversations become text. FunctionGemma's own format by default. */
 export interface Renderer {
   renderSegments(messages: Message[], tools: Tool[]): Segment[];
-  renderToolRow(row: ToolRow, options: { format: CallFormat }): Segment[];
+  renderToolRow(row: ToolRow, options: { format: TargetFormat }): Segment[];
 }
-
-/** How a call is written: FunctionGemma's own `call:NAME{key:value}`, or the fine-tuning tutorial's `call:NAME{args:{json}}`. */
-export type CallFormat = 'native' | 'tutorial';
 
 /**
  * Which tokens are learnt. `full`: all of them. `completion`: the last answer. `assistant`: every answer. Rows without a prompt
@@ -26,7 +23,7 @@ export interface EncodeOptions {
   /** `completion` by default, `full` with `compat: 'trl'`. */
   loss?: Loss;
   /** `native` by default. */
-  format?: CallFormat;
+  format?: TargetFormat;
   /** Longest row in tokens. No limit by default. */
   maxLength?: number;
   /** Size of the model's embedding: ids outside it are refused. */

@@ -1,9 +1,9 @@
 import type { GenerateRequest } from '@gemmatune/engine';
 import { type JsonObject, parseExactJson, plainJson, type ToolRow } from '@gemmatune/schema';
-import { parseCalls, renderToolRow } from '@gemmatune/template';
+import { parseCalls, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import { METRICS } from './metrics/index.js';
-import { firstBlock, type Prediction, type TargetFormat } from './prediction.js';
+import { firstBlock, type Prediction } from './prediction.js';
 
 /** What evaluation asks of a model: an engine Model, or anything that generates. */
 export interface Generates {

@@ -13,4 +13,4 @@ export {
   stopIds,
 } from './evaluate.js';
 export { METRICS, type Metric } from './metrics/index.js';
-export { firstBlock, type Prediction, type TargetFormat, tutorialName } from './prediction.js';
+export { firstBlock, type Prediction, tutorialName } from './prediction.js';

@@ -1,7 +1,5 @@
 import type { FunctionCall, Tool, ToolRow } from '@gemmatune/schema';
-
-/** The two target formats: FunctionGemma's own, and the tutorial's `call:NAME{args:<escape>{json}<escape>}`. */
-export type TargetFormat = 'native' | 'tutorial';
+import type { TargetFormat } from '@gemmatune/template';
 
 /** One generation beside its gold call: what every metric scores. */
 export interface Prediction {
