@@ -31,11 +31,26 @@ function dropStaleCache() {
   rmSync(build, { recursive: true });
 }
 
+/**
+ * The CUDA backend takes nvcc minutes: by default it is built where there is an NVIDIA driver and nvcc, or where it was built before.
+ * GEMMATUNE_CUDA=AUTO builds it wherever there is nvcc, ON insists, OFF leaves it out.
+ */
+function cudaOption() {
+  const wanted = process.env.GEMMATUNE_CUDA;
+  if (wanted) return [`--CDGEMMATUNE_CUDA=${wanted}`];
+  if (existsSync(join(build, 'CMakeCache.txt'))) return [];
+  return [`--CDGEMMATUNE_CUDA=${existsSync('/proc/driver/nvidia') ? 'AUTO' : 'OFF'}`];
+}
+
 dropStaleCache();
 if (!existsSync(join(build, 'Release/gemmatune_native.node')))
   console.log('building the native core (a minute or two, the first time only)');
 const cmakeJs = join(native, 'node_modules/cmake-js/bin/cmake-js');
-run('cmake', [cmakeJs, 'build', '--log-level', 'error', '--parallel', String(availableParallelism())], native);
+run(
+  'cmake',
+  [cmakeJs, 'build', '--log-level', 'error', '--parallel', String(availableParallelism()), ...cudaOption()],
+  native,
+);
 if (process.platform === 'linux')
   run('the check of the addon', ['scripts/check-addon.mjs', 'build/Release/gemmatune_native.node'], native);
 if (process.argv[2] !== 'native')

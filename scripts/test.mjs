@@ -1,7 +1,6 @@
-// All tests, in the order in which a failure is easiest to read: style and walls, types, native tests (plain, then under ASan and
-// UBSan, on every instruction set this machine has), then vitest. `npm test` calls this after setup.
+// All tests, in the order in which a failure is easiest to read: style and walls, types, native tests (on every instruction set this
+// machine has and on the emulated GPU; then under sanitizers), what nvcc makes of the kernels, then vitest. `npm test` calls this after setup.
 import { spawnSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -18,19 +17,18 @@ function step(name, command, args, env = {}) {
 }
 
 const bin = (name) => `node_modules/.bin/${name}`;
-function native(folder, options, levels) {
-  step(`configure native/build/${folder}`, 'cmake', [
-    '-S',
-    'native',
-    '-B',
-    `native/build/${folder}`,
-    '-DGEMMATUNE_TESTS=ON',
+
+/** Builds native/build/<folder>; the kernels that nvcc compiles have a step of their own. */
+function build(folder, options, targets = []) {
+  const path = `native/build/${folder}`;
+  step(`configure ${path}`, 'cmake', [
+    ...['-S', 'native', '-B', path, '-DGEMMATUNE_TESTS=ON', '-DGEMMATUNE_CUDA=OFF'],
     ...options,
   ]);
-  step(`build native/build/${folder}`, 'cmake', ['--build', `native/build/${folder}`, '-j', jobs]);
-  for (const test of ['core_test', 'ops_test'].filter((t) => existsSync(`native/build/${folder}/${t}`)))
-    for (const [level, env] of levels) step(`${test} (${folder}, ${level})`, `native/build/${folder}/${test}`, [], env);
+  step(`build ${path}`, 'cmake', ['--build', path, '-j', jobs, ...targets.flatMap((t) => ['--target', t])]);
 }
+const run = (folder, test, args = [], env = {}, note = '') =>
+  step(`${test} ${args.join(' ')} (${folder}${note && `, ${note}`})`, `native/build/${folder}/${test}`, args, env);
 
 // GEMMATUNE_CPU lowers the instruction set, GEMMATUNE_AMX=0 leaves the tile unit out: where the machine lacks one, its run repeats
 // the next lower one.
@@ -41,12 +39,23 @@ const LEVELS = [
   ['avx2', { GEMMATUNE_CPU: 'avx2' }],
   ['portable', { GEMMATUNE_CPU: 'portable' }],
 ];
+// The emulated GPU: other schedules, asynchronous copies as late as may be, tensor cores that cut instead of round.
+const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 
 step('style', bin('biome'), ['check', '.']);
 step('walls', process.execPath, ['scripts/walls.mjs']);
 step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
-native('test', [], LEVELS);
-native('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined'], LEVELS.slice(0, 1));
+build('test', []);
+run('test', 'core_test');
+for (const [level, env] of LEVELS) run('test', 'ops_test', ['!gpu_test'], env, level);
+run('test', 'gpu_test');
+run('test', 'ops_test', ['gpu_test']);
+run('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind');
+build('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined']);
+for (const test of ['core_test', 'gpu_test', 'ops_test']) run('sanitize', test);
+build('tsan', ['-DGEMMATUNE_SANITIZE=thread'], ['gpu_test']);
+run('tsan', 'gpu_test');
+step('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']);
 step('vitest', bin('vitest'), ['run']);
 step('prebuilt addon', process.execPath, [
   'scripts/make-prebuilds.mjs',

@@ -25,13 +25,13 @@ function check(path, text, pattern, why) {
 /** Folders of native/ whose headers a folder may include. */
 const NATIVE = {
   cpu: ['cpu', 'core'],
-  gpu: ['gpu'],
+  gpu: ['gpu', 'core'],
   core: ['core', 'gpu'],
   ops: ['ops', 'core', 'cpu', 'gpu'],
   model: ['model', 'ops', 'core'],
   comm: ['comm', 'ops', 'core'],
   training: ['training', 'model', 'comm', 'ops', 'core'],
-  api: ['api', 'training', 'model', 'ops', 'core', 'cpu'],
+  api: ['api', 'training', 'model', 'ops', 'core', 'cpu', 'gpu'],
   bind: ['bind', 'api'],
 };
 
@@ -39,7 +39,7 @@ for (const path of files('native')) {
   if (!/\.(h|cpp|cu)$/.test(path)) continue;
   const text = readFileSync(join(root, path), 'utf8').replace(/\/\/.*$/gm, ''); // comments may say what code may not do
   const room = path.split('/')[1];
-  const isTest = room === 'testing' || /\/(test|bench)\.cpp$/.test(path);
+  const isTest = room === 'testing' || /(^|\/|_)(test|bench)\.(cpp|cu)$|\/test_\w+\.(h|cpp|cu)$/.test(path);
   if (NATIVE[room] && !isTest)
     for (const [, folder] of text.matchAll(/#include "([a-z_]+)\//g))
       if (!NATIVE[room].includes(folder))
@@ -91,7 +91,7 @@ for (const build of ['native/build/Release', 'native/build/test']) {
     continue;
   }
   for (const path of files(relative(root, objects))) {
-    if (!/kernels_\w+\.dir\/.*\.o$/.test(path)) continue;
+    if (!/kernels_(portable|avx|amx)\w*\.dir\/.*\.o$/.test(path)) continue;
     const symbols = spawnSync('nm', ['-C', join(root, path)], { encoding: 'utf8' }).stdout ?? '';
     for (const line of symbols.split('\n'))
       if (/ [WVu] /.test(line)) breaches.push(`${path}: weak symbol ${line.trim()}`);

@@ -12,6 +12,15 @@
 
 using namespace gt;
 
+static Keep keep_of(gt_recompute recompute) {
+  switch (recompute) {
+    case GT_KEEP_ALL: return Keep::all;
+    case GT_RECOMPUTE_ELEMENTWISE: return Keep::most;
+    case GT_RECOMPUTE_BLOCKS: return Keep::inputs;
+  }
+  throw Error(Code::kArgument, text("recompute is ", int(recompute), ", expected 0 to 2"));
+}
+
 struct gt_model {
   Device device;
   Gemma gemma;
@@ -20,7 +29,7 @@ struct gt_model {
 
   gt_model(const Config& config, const gt_options& o)
       : device(DeviceKind(o.device), o.device_index, o.threads), gemma(config, o.dtype == GT_FLOAT32 ? DType::f32 : DType::bf16, device, o.trainable) {
-    if (o.trainable) trainer.emplace(gemma, o.gradient_checkpointing != 0);
+    if (o.trainable) trainer.emplace(gemma, keep_of(o.recompute));
   }
 
   Trainer& training() {
@@ -44,6 +53,17 @@ struct gt_model {
     return rows[size_t(index)];
   }
 };
+
+#if defined(GEMMATUNE_CUDA)
+constexpr int32_t kHasCuda = 1;
+#else
+constexpr int32_t kHasCuda = 0;
+#endif
+#if defined(GEMMATUNE_EMULATED)
+constexpr int32_t kHasEmulated = 1;
+#else
+constexpr int32_t kHasEmulated = 0;
+#endif
 
 static thread_local std::string last_error;
 
@@ -74,7 +94,26 @@ const char* gt_last_error(void) { return last_error.c_str(); }
 
 void gt_get_info(gt_info* info) {
   static const std::string set = std::string(cpu::name_of(cpu::isa())) + (cpu::has_amx_bf16() ? "+amx-bf16" : cpu::has_avx512_bf16() ? "+avx512-bf16" : "");
-  *info = {set.c_str(), int32_t(std::thread::hardware_concurrency()), cpu::has_avx512_bf16(), 0, 0};
+  *info = {set.c_str(), int32_t(std::thread::hardware_concurrency()), cpu::has_avx512_bf16(), kHasCuda, kHasEmulated};
+}
+
+gt_status gt_device_count(gt_device device, int32_t* count) {
+  *count = 0;
+  return guard([&] { *count = count_devices(DeviceKind(device)); });
+}
+
+gt_status gt_device_info(gt_device device, int32_t index, gt_device_description* out) {
+  return guard([&] {
+    Device opened(DeviceKind(device), index, 1);
+    require(!opened.on_host(), Code::kArgument, "the cpu has no device description; gt_get_info tells about it");
+    const gpu::Description& d = opened.gpu().description;
+    int64_t total;
+    *out = {};
+    d.name.copy(out->name, sizeof out->name - 1);
+    out->capability = d.capability, out->path = int32_t(opened.gpu().level), out->multiprocessors = d.multiprocessors;
+    out->memory = d.memory, out->driver = d.driver, out->runtime = d.runtime;
+    opened.gpu().free_memory(&out->free, &total);
+  });
 }
 
 gt_status gt_model_create(const gt_config* c, const gt_options* o, gt_model** model) {
@@ -159,6 +198,22 @@ gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_g
 }
 
 void gt_model_cancel(gt_model* model, int32_t cancel) { model->cancel = cancel != 0; }
+
+gt_status gt_model_plan(gt_model* model, int64_t tokens, int64_t targets, gt_plan* plan) {
+  return guard([&] {
+    require(tokens >= 1 && targets >= 0 && targets <= tokens, Code::kArgument, "a pass of ", tokens, " tokens with ", targets, " targets cannot be; expected 1 or more tokens and at most as many targets");
+    for (gt_recompute r : {GT_KEEP_ALL, GT_RECOMPUTE_ELEMENTWISE, GT_RECOMPUTE_BLOCKS}) plan->bytes[r] = model->gemma.pass_bytes(tokens, targets, keep_of(r));
+    plan->available = 0;
+    if (model->device.on_host()) return;
+    int64_t total;
+    model->device.gpu().free_memory(&plan->available, &total);
+    plan->available += model->gemma.activation_bytes();
+  });
+}
+
+gt_status gt_model_set_recompute(gt_model* model, gt_recompute recompute) {
+  return guard([&] { model->training().set_keep(keep_of(recompute)); });
+}
 
 gt_status gt_model_memory(const gt_model* model, gt_memory* memory) {
   return guard([&] {

@@ -21,6 +21,9 @@ typedef enum {
 
 typedef enum { GT_FLOAT32 = 0, GT_BFLOAT16 = 1, GT_FLOAT16 = 2 } gt_dtype; /* float16: files only */
 typedef enum { GT_CPU = 0, GT_CUDA = 1, GT_EMULATED = 2 } gt_device;
+/* What a training pass keeps for backward: everything; all but what norms and GeGLU make (recomputed, nearly free); only each block's
+ * input (gradient checkpointing: every block's forward runs twice). Same bits. */
+typedef enum { GT_KEEP_ALL = 0, GT_RECOMPUTE_ELEMENTWISE = 1, GT_RECOMPUTE_BLOCKS = 2 } gt_recompute;
 typedef enum { GT_WEIGHT = 0, GT_EXP_AVG = 1, GT_EXP_AVG_SQ = 2, GT_GRADIENT = 3 } gt_part;
 
 typedef struct {
@@ -35,7 +38,7 @@ typedef struct {
   int32_t device_index;
   int32_t threads;                /* 0 = one per core */
   int32_t trainable;              /* allocate gradients and AdamW state, keep float32 masters */
-  int32_t gradient_checkpointing; /* recompute activations in backward: same bits, less memory */
+  gt_recompute recompute;
 } gt_options;
 
 typedef struct {
@@ -89,13 +92,31 @@ typedef struct {
   const char* instruction_set; /* "avx512+amx-bf16": what the CPU kernels use */
   int32_t cores;
   int32_t fast_bfloat16; /* the CPU multiplies bfloat16 in hardware */
-  int32_t has_cuda, has_emulated;
+  int32_t has_cuda, has_emulated; /* the build has these backends; gt_device_info tells whether there is a device */
 } gt_info;
+
+typedef struct {
+  char name[256];
+  int32_t capability; /* 75 = compute capability 7.5 */
+  int32_t path;       /* kernels used: 750 or 800 */
+  int32_t multiprocessors;
+  int64_t memory, free; /* bytes */
+  int32_t driver, runtime; /* CUDA versions as CUDA counts them: 12040 = 12.4 */
+} gt_device_description;
+
+typedef struct {
+  int64_t bytes[3];  /* by gt_recompute: memory of a training pass over that many tokens and targets */
+  int64_t available; /* bytes that passes may use: free on the device, and what passes hold already; 0 = not limited (cpu) */
+} gt_plan;
 
 typedef struct gt_model gt_model;
 
 const char* gt_last_error(void); /* of this thread */
 void gt_get_info(gt_info* info);
+/* GT_DEVICE with the reason where there is none: no such backend in this build, no driver, one too old. Opens no device. */
+gt_status gt_device_count(gt_device device, int32_t* count);
+/* GT_DEVICE with the reason where it cannot be used: those, an unsupported architecture, no such index. */
+gt_status gt_device_info(gt_device device, int32_t index, gt_device_description* description);
 
 gt_status gt_model_create(const gt_config* config, const gt_options* options, gt_model** model);
 void gt_model_destroy(gt_model* model);
@@ -121,6 +142,8 @@ gt_status gt_model_generate(gt_model* model, const gt_batch* prompts, const gt_g
 /* From any thread: 1 ends a running generate, or one that has yet to get going, with GT_CANCELLED; 0 takes that back. */
 void gt_model_cancel(gt_model* model, int32_t cancel);
 
+gt_status gt_model_plan(gt_model* model, int64_t tokens, int64_t targets, gt_plan* plan);
+gt_status gt_model_set_recompute(gt_model* model, gt_recompute recompute); /* from the next pass on */
 gt_status gt_model_memory(const gt_model* model, gt_memory* memory);
 
 #ifdef __cplusplus

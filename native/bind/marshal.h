@@ -62,6 +62,8 @@ inline int one_of(const Napi::Value& v, const char* name, std::initializer_list<
   misuse(v.Env(), std::string(name) + " is '" + found + "', expected one of " + all);
 }
 inline gt_dtype dtype(const Napi::Value& v) { return gt_dtype(one_of(v, "dtype", {"float32", "bfloat16", "float16"})); }
+inline gt_device device(const Napi::Value& v) { return gt_device(one_of(v, "device", {"cpu", "cuda", "emulated"})); }
+inline gt_recompute recompute(const Napi::Value& v) { return gt_recompute(one_of(v, "recompute", {"none", "elementwise", "blocks"})); }
 inline gt_part part(const Napi::Value& v) { return gt_part(one_of(v, "part", {"weight", "exp_avg", "exp_avg_sq", "gradient"})); }
 
 // Packed sequences, copied. The core checks that starts run from 0 to T; that they do not run backwards or past the end in

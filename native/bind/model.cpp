@@ -18,6 +18,8 @@ Napi::Function Model::define(Napi::Env env) {
                          InstanceMethod("update", &Model::update),
                          InstanceMethod("discard", &Model::discard),
                          InstanceMethod("generate", &Model::generate),
+                         InstanceMethod("plan", &Model::plan),
+                         InstanceMethod("setRecompute", &Model::set_recompute),
                          InstanceMethod("memory", &Model::memory),
                          InstanceMethod("cancel", &Model::cancel),
                          InstanceMethod("dispose", &Model::dispose),
@@ -48,12 +50,15 @@ Model::Model(const Napi::CallbackInfo& info) : ObjectWrap(info) {
 
   gt_options options{};
   options.dtype = gt_dtype(one_of(o.Get("dtype"), "dtype", {"float32", "bfloat16"}));
-  options.device = gt_device(one_of(o.Get("device"), "device", {"cpu", "cuda", "emulated"}));
+  options.device = device(o.Get("device"));
+  const int64_t index = integer(o, "deviceIndex");
+  if (index < 0 || index > INT32_MAX) misuse(info.Env(), "deviceIndex is " + std::to_string(index) + ", expected 0 to 2147483647");
+  options.device_index = int32_t(index);
   const int64_t threads = integer(o, "threads");
   if (threads < 0 || threads > 4096) misuse(info.Env(), "threads is " + std::to_string(threads) + ", expected 0 to 4096");
   options.threads = int32_t(threads);
   options.trainable = boolean(o, "trainable");
-  options.gradient_checkpointing = boolean(o, "gradientCheckpointing");
+  options.recompute = recompute(o.Get("recompute"));
 
   auto handle = std::make_shared<Handle>();
   const gt_status status = gt_model_create(&config, &options, &handle->model);
@@ -237,6 +242,28 @@ Napi::Value Model::generate(const Napi::CallbackInfo& info) {
     }
     return all;
   }, on_progress);
+}
+
+Napi::Value Model::plan(const Napi::CallbackInfo& info) {
+  Napi::Env env = info.Env();
+  const int64_t tokens = integer(info[0], "tokens"), targets = integer(info[1], "targets");
+  if (tokens > INT32_MAX) misuse(env, "tokens is " + std::to_string(tokens) + ", expected at most 2147483647");  // as a batch has
+  gt_plan p{};
+  const gt_status status = gt_model_plan(idle(env)->model, tokens, targets, &p);
+  if (status != GT_OK) throw error_of(env, code_of(status), gt_last_error());
+  Napi::Object bytes = Napi::Object::New(env);
+  bytes["none"] = double(p.bytes[GT_KEEP_ALL]);
+  bytes["elementwise"] = double(p.bytes[GT_RECOMPUTE_ELEMENTWISE]);
+  bytes["blocks"] = double(p.bytes[GT_RECOMPUTE_BLOCKS]);
+  Napi::Object o = Napi::Object::New(env);
+  o["bytes"] = bytes;
+  o["available"] = double(p.available);
+  return o;
+}
+
+void Model::set_recompute(const Napi::CallbackInfo& info) {
+  const gt_status status = gt_model_set_recompute(idle(info.Env())->model, recompute(info[0]));
+  if (status != GT_OK) throw error_of(info.Env(), code_of(status), gt_last_error());
 }
 
 Napi::Value Model::memory(const Napi::CallbackInfo& info) {

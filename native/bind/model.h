@@ -23,6 +23,8 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value update(const Napi::CallbackInfo& info);
   Napi::Value discard(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
+  Napi::Value plan(const Napi::CallbackInfo& info);
+  void set_recompute(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/parallel.h"
+#include "gpu/context.h"
 
 namespace gt {
 
@@ -12,15 +13,19 @@ const char* name_of(DeviceKind kind);
 
 class Device {
  public:
-  // threads: CPU threads to use, 0 = one per core. Throws Error(kDevice) for a kind this build does not have.
-  Device(DeviceKind kind, int index, int threads);
+  // threads: CPU threads to use, 0 = one per core. `highest`: the newest GPU code path to use, by default the device's own or what
+  // GEMMATUNE_GPU=sm75 lowers it to. Throws Error(kDevice) with the reason if there is no such device.
+  Device(DeviceKind kind, int index, int threads, gpu::Level highest = default_level());
   ~Device();
 
   const DeviceKind kind;
   const int index;
   Threads& threads() { return *threads_; }
+  // Of kinds cuda and emulated.
+  gpu::Context& gpu() { return *gpu_; }
+  bool on_host() const { return kind == DeviceKind::cpu; }
 
-  // 64-byte aligned and zero. Throws Error(kMemory) naming the bytes asked for. `release` needs the same number of bytes.
+  // 64-byte aligned and zero (cuda: the clearing is queued like any work). Throws Error(kMemory) naming the bytes asked for. `release` needs the same number of bytes.
   void* allocate(size_t bytes);
   void release(void* pointer, size_t bytes);
   // A buffer that ops share for packing: grows to the largest size ever asked for. Contents undefined, valid until the next call.
@@ -28,15 +33,22 @@ class Device {
   void zero(void* pointer, size_t bytes);
   void copy_from_host(void* to, const void* from, size_t bytes);
   void copy_to_host(void* to, const void* from, size_t bytes);
+  void copy_within(void* to, const void* from, size_t bytes);
   void synchronize();
+  // A result on its way to the host while later work runs: fetch it, start more work, then wait. One at a time.
+  void fetch(const void* from, size_t bytes);
+  const void* wait();
 
  private:
+  static gpu::Level default_level();
+  std::unique_ptr<gpu::Context> gpu_;
+  const void* fetched_ = nullptr;
   std::unique_ptr<Threads> threads_;
   void* scratch_ = nullptr;
   size_t scratch_bytes_ = 0;
 };
 
-// For the default branch of a door's switch: throws Error(kDevice, "rmsnorm has no cuda backend in this build").
-[[noreturn]] void no_backend(const char* op, const Device& device);
+// How many devices of a GPU kind there are, without opening one. Throws Error(kDevice) with the reason where there is none.
+int count_devices(DeviceKind kind);
 
 }  // namespace gt

@@ -10,15 +10,16 @@
 
 namespace gt {
 
-enum class DType : uint8_t { f32, bf16, i32, i16 };
+enum class DType : uint8_t { f32, bf16, i32, i16, f64 };
 
-inline int64_t size_of(DType t) { return t == DType::f32 || t == DType::i32 ? 4 : 2; }
+inline int64_t size_of(DType t) { return t == DType::f64 ? 8 : t == DType::f32 || t == DType::i32 ? 4 : 2; }
 inline const char* name_of(DType t) {
   switch (t) {
     case DType::f32: return "float32";
     case DType::bf16: return "bfloat16";
     case DType::i32: return "int32";
     case DType::i16: return "int16";
+    case DType::f64: return "float64";
   }
   return "?";
 }
@@ -27,6 +28,7 @@ template <class T> struct dtype_of;
 template <> struct dtype_of<float> { static constexpr DType value = DType::f32; };
 template <> struct dtype_of<bf16> { static constexpr DType value = DType::bf16; };
 template <> struct dtype_of<int32_t> { static constexpr DType value = DType::i32; };
+template <> struct dtype_of<double> { static constexpr DType value = DType::f64; };
 template <> struct dtype_of<int16_t> { static constexpr DType value = DType::i16; };
 
 struct Tensor {

@@ -39,6 +39,7 @@ struct LayerGradients {
 enum class Keep {
   none,    // forward only: every layer uses the same tensors
   inputs,  // gradient checkpointing: the layers' inputs are kept, one layer's tensors are recomputed in backward
+  most,    // all but what norms, rope and GeGLU make, which is recomputed in backward
   all,
 };
 
@@ -49,6 +50,9 @@ struct Activations {
   std::vector<LayerActivations> layers;  // [L]; views of the same memory unless Keep::all
   LayerGradients gradients;              // empty with Keep::none
 };
+
+// Bytes that make_activations takes.
+int64_t activation_bytes(const Config& config, DType dtype, int64_t T, Keep keep);
 
 // Lays an Activations out in `memory`, which grows when it is too small and is kept for the next pass.
 Activations make_activations(Device& device, Buffer& memory, const Config& config, DType dtype, int64_t T, Keep keep);

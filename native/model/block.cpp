@@ -19,13 +19,20 @@ void block_forward(Device& device, const Config& config, const ParameterTable::L
   qk_norm_rope_forward(device, a.q, a.k, a.qk_rstd, a.qkv, w.q_norm, w.k_norm, rope.cos, rope.sin, positions, eps);
   attend(a);
   matmul_forward(device, a.o, flat(a.attended), w.o);
-  rmsnorm_residual_forward(device, a.middle, a.o_rstd, x_in, a.o, w.post_attention_norm, eps);
+  rmsnorm_residual_rmsnorm_forward(device, a.middle, a.middle_normed, a.o_rstd, a.middle_rstd, x_in, a.o, w.post_attention_norm, w.pre_feedforward_norm, eps);
 
-  rmsnorm_forward(device, a.middle_normed, a.middle_rstd, a.middle, w.pre_feedforward_norm, eps);
   matmul_forward(device, a.gate_up, a.middle_normed, w.gate_up);
   geglu_forward(device, a.h, a.gate_up);
   matmul_forward(device, a.down, a.h, w.down);
   rmsnorm_residual_forward(device, x_out, a.down_rstd, a.middle, a.down, w.post_feedforward_norm, eps);
+}
+
+void block_recompute_elementwise(Device& device, const Config& config, const ParameterTable::Layer& w, const Rope& rope, const Tensor& positions, const Tensor& x_in, LayerActivations& a) {
+  const float eps = float(config.rms_norm_eps);
+  rmsnorm_forward(device, a.input_normed, a.input_rstd, x_in, w.input_norm, eps);
+  qk_norm_rope_forward(device, a.q, a.k, a.qk_rstd, a.qkv, w.q_norm, w.k_norm, rope.cos, rope.sin, positions, eps);
+  rmsnorm_forward(device, a.middle_normed, a.middle_rstd, a.middle, w.pre_feedforward_norm, eps);
+  geglu_forward(device, a.h, a.gate_up);
 }
 
 void block_backward(Device& device, const Config& config, int64_t layer, const ParameterTable::Layer& w, const ParameterTable::Layer& dw, const Rope& rope, const Packing& packing, const Tensor& x_in, LayerActivations& a, LayerGradients& g) {
@@ -37,9 +44,8 @@ void block_backward(Device& device, const Config& config, int64_t layer, const P
   geglu_backward(device, dgate_up, g.dh, a.gate_up);
   matmul_backward_weight(device, dw.gate_up, dgate_up, a.middle_normed);
   matmul_backward_input(device, g.dbranch, dgate_up, w.gate_up);
-  rmsnorm_backward(device, g.dx, true, dw.pre_feedforward_norm, g.dbranch, a.middle, w.pre_feedforward_norm, a.middle_rstd);
 
-  rmsnorm_backward(device, g.dbranch, false, dw.post_attention_norm, g.dx, a.o, w.post_attention_norm, a.o_rstd);
+  rmsnorm_residual_rmsnorm_backward(device, g.dbranch, g.dx, dw.post_attention_norm, dw.pre_feedforward_norm, g.dbranch, a.o, w.post_attention_norm, a.o_rstd, a.middle, w.pre_feedforward_norm, a.middle_rstd);
   matmul_backward_weight(device, dw.o, g.dbranch, flat(a.attended));
   matmul_backward_input(device, flat(g.dattended), g.dbranch, w.o);
   attention_backward(device, g.dq, g.dk, g.dqkv, g.dattended, a.attended, a.lse, a.q, a.k, a.qkv, packing.starts, config.attention_scale(), config.window(layer));

@@ -24,6 +24,9 @@ using Attend = std::function<void(LayerActivations& a)>;
 // x_out = block(x_in); both float32 [T, C], different buffers.
 void block_forward(Device& device, const Config& config, const ParameterTable::Layer& w, const Rope& rope, const Tensor& positions, const Tensor& x_in, const Tensor& x_out, LayerActivations& a, const Attend& attend);
 
+// With Keep::most: makes again what norms, rope and GeGLU made, from what was kept. Same bits.
+void block_recompute_elementwise(Device& device, const Config& config, const ParameterTable::Layer& w, const Rope& rope, const Tensor& positions, const Tensor& x_in, LayerActivations& a);
+
 // g.dx holds the gradient of x_out and becomes that of x_in; parameter gradients are added to `dw`. Overwrites a.gate_up.
 void block_backward(Device& device, const Config& config, int64_t layer, const ParameterTable::Layer& w, const ParameterTable::Layer& dw, const Rope& rope, const Packing& packing, const Tensor& x_in, LayerActivations& a, LayerGradients& g);
 

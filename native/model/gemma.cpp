@@ -1,13 +1,25 @@
 #include "model/gemma.h"
 
+#include <algorithm>
+
 #include "ops/attention/attention.h"
 #include "ops/embedding/embedding.h"
 #include "ops/qk_norm_rope/qk_norm_rope.h"
 
 namespace gt {
 
+// GPU kernels multiply bfloat16 (training keeps float32 masters beside it) and read rows 16 bytes at a time.
+static void check_gpu_model(const Config& c, DType dtype, const Device& device) {
+  require(dtype == DType::bf16, Code::kArgument, "device ", name_of(device.kind), " computes with bfloat16 weights (and float32 masters in training); dtype is ", name_of(dtype), ", expected bfloat16");
+  struct Size { const char* name; int64_t value; };
+  for (Size s : {Size{"vocab_size", c.vocab_size}, {"hidden_size", c.hidden_size}, {"head_dim", c.head_dim}, {"intermediate_size", c.intermediate_size}})
+    require(s.value % 8 == 0, Code::kArgument, "device ", name_of(device.kind), " needs a multiple of 8 for ", s.name, ", the config has ", s.value);
+  require(c.head_dim <= 256, Code::kArgument, "device ", name_of(device.kind), " takes a head_dim of up to 256, the config has ", c.head_dim);
+}
+
 Gemma::Gemma(const Config& config, DType dtype, Device& device, bool master) : config_(config), table_(config), dtype_(dtype), device_(device) {
   require(dtype == DType::f32 || dtype == DType::bf16, Code::kArgument, "dtype is ", name_of(dtype), ", expected float32 or bfloat16");
+  if (!device.on_host()) check_gpu_model(config, dtype, device);
   weights_ = Buffer(device, table_.total() * size_of(dtype));
   if (master && dtype == DType::bf16) remainders_ = Buffer(device, table_.total() * size_of(DType::i16));
 }
@@ -20,8 +32,15 @@ void Gemma::reserve_positions(int64_t longest) {
   for (Rope* r : {&full_rope_, &local_rope_})
     for (Tensor* t : {&r->cos, &r->sin}) arena.add(t, DType::f32, {positions_, config_.head_dim / 2});
   arena.allocate(device_, rope_memory_);
-  rope_table(full_rope_.cos, full_rope_.sin, config_.rope_theta, config_.rope_factor);
-  rope_table(local_rope_.cos, local_rope_.sin, config_.rope_local_theta, 1);
+  std::vector<float> cos(size_t(full_rope_.cos.count())), sin(cos.size());
+  auto fill = [&](const Rope& rope, double theta, double factor) {
+    const Tensor &c = rope.cos, &s = rope.sin;
+    rope_table(Tensor(cos.data(), DType::f32, {c.shape[0], c.shape[1]}), Tensor(sin.data(), DType::f32, {s.shape[0], s.shape[1]}), theta, factor);
+    device_.copy_from_host(c.data, cos.data(), size_t(c.bytes()));
+    device_.copy_from_host(s.data, sin.data(), size_t(s.bytes()));
+  };
+  fill(full_rope_, config_.rope_theta, config_.rope_factor);
+  fill(local_rope_, config_.rope_local_theta, 1);
 }
 
 // √C, rounded to the weights' type as transformers does: 25.25 and not 25.298 in bfloat16 at C = 640.
@@ -87,24 +106,40 @@ Metrics Gemma::score(const Batch& batch, float* logprobs) {
   return head_forward(device_, head_memory_, config_, head_weights(), a.x.back(), supervised, logprobs);
 }
 
-Metrics Gemma::accumulate(const Batch& batch, void* gradients, bool checkpointing) {
+Metrics Gemma::accumulate(const Batch& batch, void* gradients, Keep keep) {
   check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   if (supervised.rows.empty()) return {};  // nothing to learn: the gradient is zero
-  Activations a = activations(batch, checkpointing ? Keep::inputs : Keep::all);
+  Activations a = activations(batch, keep);
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
   forward(a, packing, batch);
 
   const HeadWeights dhead{table_.final_norm(gradients, DType::f32), table_.embedding(gradients, DType::f32)};
-  Metrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);
+  const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);
   for (int64_t l = config_.num_layers - 1; l >= 0; l--) {
     LayerActivations& kept = a.layers[size_t(l)];
-    // The last layer's tensors are still there. The recomputed output lands in x[l + 1], whose old value it equals bit for bit.
-    if (checkpointing && l != config_.num_layers - 1) block(l, packing.positions, a.x[size_t(l)], a.x[size_t(l) + 1], kept, full_sequence(packing, l));
-    block_backward(device_, config_, l, table_.layer(weights_.data(), dtype_, l), table_.layer(gradients, DType::f32, l), rope(l), packing, a.x[size_t(l)], kept, a.gradients);
+    const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l);
+    if (l != config_.num_layers - 1) {  // the last layer's tensors are still there
+      // The recomputed output lands in x[l + 1], whose old value it equals bit for bit.
+      if (keep == Keep::inputs) block(l, packing.positions, a.x[size_t(l)], a.x[size_t(l) + 1], kept, full_sequence(packing, l));
+      if (keep == Keep::most) block_recompute_elementwise(device_, config_, w, rope(l), packing.positions, a.x[size_t(l)], kept);
+    }
+    block_backward(device_, config_, l, w, table_.layer(gradients, DType::f32, l), rope(l), packing, a.x[size_t(l)], kept, a.gradients);
   }
   embedding_backward(device_, dhead.embedding, a.gradients.dx, host_ids(batch.tokens, batch.T), embedding_scale());
-  return metrics;
+  return metrics.wait();  // a GPU is in the middle of the backward pass then
+}
+
+// What the kernels of a GPU keep between launches of one op: the head's partial dx (in 32,768 columns of logits each), weight gradients
+// split over tokens (at most 320 tiles of 64 KB), attention's sums of rows.
+static int64_t scratch_bytes(const Config& c, int64_t tokens, int64_t targets) {
+  const int64_t head = targets * (c.hidden_size * 4 * ((c.vocab_size + 32767) / 32768) + 16);
+  return std::max({head, int64_t(320) << 16, tokens * (2 * c.num_heads + c.num_kv_heads) * 4});
+}
+
+int64_t Gemma::pass_bytes(int64_t tokens, int64_t targets, Keep keep) const {
+  const int64_t scratch = device_.on_host() ? 0 : scratch_bytes(config_, tokens, targets);
+  return gt::activation_bytes(config_, dtype_, tokens, keep) + head_bytes(device_, config_, dtype_, targets) + scratch;
 }
 
 }  // namespace gt

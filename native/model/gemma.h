@@ -33,7 +33,10 @@ class Gemma {
   // Forward only.
   Metrics score(const Batch& batch, float* logprobs);
   // Forward and backward: adds to `gradients`, a float32 arena in table order. The gradient is that of the sum over targets.
-  Metrics accumulate(const Batch& batch, void* gradients, bool checkpointing);
+  // `keep`: inputs, most or all, less and less of it recomputed. Same bits.
+  Metrics accumulate(const Batch& batch, void* gradients, Keep keep);
+  // Memory that accumulate takes for a batch of that many tokens and targets.
+  int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep) const;
 
   // Embeds `tokens` and runs the blocks with a caller's attention; what score, accumulate and generate share.
   void embed(const Tensor& x, const Tensor& ids);

@@ -1,10 +1,10 @@
 #include "model/generate.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "ops/attention/attention.h"
 #include "ops/gather/gather.h"
+#include "ops/kv_cache/kv_cache.h"
 #include "ops/matmul/matmul.h"
 #include "ops/rmsnorm/rmsnorm.h"
 
@@ -58,23 +58,25 @@ class Generator {
   }
   int64_t row_bytes() const { return config_.num_kv_heads * config_.head_dim * size_of(model_.dtype()); }
 
-  // Copies token t of a pass to row `position` of a slot's caches: k as it is, v out of qkv.
-  void store(const LayerActivations& a, int64_t l, int64_t t, int64_t slot, int64_t position) {
-    const int64_t n = row_bytes(), to = (slot * capacity_ + position) * n;
-    const int64_t token = a.qkv.bytes() / a.qkv.shape[0];
-    std::memcpy(keys_[size_t(l)].data() + to, static_cast<char*>(a.k.data) + t * n, size_t(n));
-    std::memcpy(values_[size_t(l)].data() + to, static_cast<char*>(a.qkv.data) + (t + 1) * token - n, size_t(n));
+  // The row of the caches, seen as [batch · capacity, K, D], that holds a slot's token.
+  int32_t cache_row(int64_t slot, int64_t position) const { return int32_t(slot * capacity_ + position); }
+
+  // Copies the keys and values of a pass to `rows` of a layer's caches.
+  void store(const LayerActivations& a, int64_t l, const std::vector<int32_t>& rows) {
+    const auto flat = [&](const std::vector<Buffer>& layers) { return Tensor(layers[size_t(l)].data(), model_.dtype(), {batch_size_ * capacity_, config_.num_kv_heads, config_.head_dim}); };
+    kv_cache_store(device_, flat(keys_), flat(values_), a.k, a.qkv, host_ids(rows.data(), int64_t(rows.size())));
   }
 
   // Runs the next prompts of the queue, as many as there are slots and room in one pass; moves `next` past them.
   void prefill(int64_t& next) {
     const int64_t first = next, first_slot = int64_t(slots_.size());
-    std::vector<int32_t> starts{0}, last_rows;
+    std::vector<int32_t> starts{0}, last_rows, cache_rows;
     while (next < prompts_.S && int64_t(slots_.size()) < batch_size_) {
       const int32_t length = prompts_.starts[next + 1] - prompts_.starts[next];
       if (next > first && starts.back() + length > kPrefillTokens) break;
       starts.push_back(starts.back() + length);
       last_rows.push_back(starts.back() - 1);
+      for (int32_t p = 0; p < length; p++) cache_rows.push_back(cache_row(int64_t(slots_.size()), p));
       slots_.push_back({.prompt = next++, .length = length});
     }
     const Batch batch{prompts_.tokens + prompts_.starts[first], starts.back(), starts.data(), int64_t(starts.size()) - 1, nullptr};
@@ -82,8 +84,7 @@ class Generator {
     const Tensor host_starts = host_ids(starts.data(), int64_t(starts.size()));
     auto attend = [&](LayerActivations& a, int64_t l) {
       attention_forward(device_, a.attended, a.lse, a.q, a.k, a.qkv, host_starts, config_.attention_scale(), config_.window(l));
-      for (int64_t s = 0; s < batch.S; s++)
-        for (int32_t t = starts[size_t(s)]; t < starts[size_t(s) + 1]; t++) store(a, l, t, first_slot + s, t - starts[size_t(s)]);
+      store(a, l, cache_rows);
     };
     pass(batch.tokens, positions, attend, last_rows, first_slot);
   }
@@ -91,17 +92,18 @@ class Generator {
   // One token for every slot.
   void decode() {
     const int64_t B = int64_t(slots_.size());
-    std::vector<int32_t> tokens, positions, lengths, rows;
+    std::vector<int32_t> tokens, positions, lengths, rows, cache_rows;
     for (int64_t b = 0; b < B; b++) {
       const Slot& s = slots_[size_t(b)];
       tokens.push_back(s.last);
       positions.push_back(s.length);
       lengths.push_back(s.length + 1);
       rows.push_back(int32_t(b));
+      cache_rows.push_back(cache_row(b, s.length));
     }
     const Tensor host_lengths = host_ids(lengths.data(), B);
     auto attend = [&](LayerActivations& a, int64_t l) {
-      for (int64_t b = 0; b < B; b++) store(a, l, b, b, positions[size_t(b)]);
+      store(a, l, cache_rows);
       Tensor k = cache(keys_, l).rows(0, B), v = cache(values_, l).rows(0, B);
       attention_decode(device_, a.attended, a.q, k, v, host_lengths, config_.attention_scale(), config_.window(l));
     };
@@ -164,7 +166,7 @@ class Generator {
         const size_t bytes = size_t(slots_[size_t(last)].length * row_bytes());
         const int64_t stride = capacity_ * row_bytes();
         for (auto* layers : {&keys_, &values_})
-          for (Buffer& c : *layers) std::memcpy(c.data() + b * stride, c.data() + last * stride, bytes);
+          for (Buffer& c : *layers) device_.copy_within(c.data() + b * stride, c.data() + last * stride, bytes);
         slots_[size_t(b)] = slots_[size_t(last)];
       }
       slots_.pop_back();

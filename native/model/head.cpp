@@ -1,5 +1,6 @@
 #include "model/head.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "ops/cross_entropy/cross_entropy.h"
@@ -10,13 +11,17 @@
 namespace gt {
 
 // Logits held at once. Larger chunks read and write the embedding's gradient less often: at 262,144 x 640 that is 1.3 GB of
-// traffic a chunk, as much time as 500 rows of arithmetic on a fast CPU.
-constexpr int64_t kLogitBytes = int64_t(256) << 20;
+// traffic a chunk, as much time as 500 rows of arithmetic on a fast CPU, as 1,500 on a T4.
+static int64_t logit_bytes(const Device& device) { return int64_t(device.on_host() ? 256 : 1024) << 20; }
 
-static int64_t chunk_rows(const Config& config, DType dtype, int64_t R) {
-  int64_t rows = std::max<int64_t>(16, kLogitBytes / (config.vocab_size * size_of(dtype)));
-  int64_t chunks = (R + rows - 1) / rows;
-  return (R + chunks - 1) / chunks;  // even chunks: no small last one
+static int64_t most_rows(const Device& device, const Config& config, DType dtype) {
+  return std::max<int64_t>(16, logit_bytes(device) / (config.vocab_size * size_of(dtype)));
+}
+
+// Rows of a chunk: even chunks, no small last one.
+static int64_t chunk_rows(int64_t R, int64_t most) {
+  const int64_t chunks = (R + most - 1) / most;
+  return (R + chunks - 1) / chunks;
 }
 
 Supervised supervised_rows(const int32_t* targets, int64_t T, int64_t vocab_size) {
@@ -32,28 +37,36 @@ Supervised supervised_rows(const int32_t* targets, int64_t T, int64_t vocab_size
 
 // The tensors of one call, and the loop over chunks that forward and backward share.
 struct HeadPass {
-  Tensor x, rstd, normed, logits, loss, entropy, correct;
-  Tensor dx, dnormed;  // backward only
+  Tensor x, rstd, normed, logits;
+  Tensor statistics, loss, entropy, correct;  // the last three are thirds of the first, which goes to the host in one piece
+  Tensor dx, dnormed;                         // backward only
   Tensor rows;
-  int64_t chunk;
+  int64_t chunk = 1;
 
-  HeadPass(Device& device, Buffer& memory, const Config& config, DType dtype, const Supervised& s, bool backward) {
-    const int64_t R = int64_t(s.rows.size()), C = config.hidden_size;
-    rows = host_ids(s.rows.data(), R);
-    chunk = chunk_rows(config, dtype, R);
-    Arena arena;
+  void lay_out(Arena& arena, const Device& device, const Config& config, DType dtype, int64_t R, bool backward) {
+    const int64_t C = config.hidden_size;
+    const int64_t most = most_rows(device, config, dtype);
+    chunk = chunk_rows(R, most);
     arena.add(&x, DType::f32, {R, C});
     arena.add(&rstd, DType::f32, {R});
     arena.add(&normed, dtype, {R, C});
-    arena.add(&logits, dtype, {chunk, config.vocab_size});
-    arena.add(&loss, DType::f32, {R});
-    arena.add(&entropy, DType::f32, {R});
-    arena.add(&correct, DType::i32, {R});
+    arena.add(&logits, dtype, {std::min(R, most), config.vocab_size});  // not `chunk`: more rows must never take less memory
+    arena.add(&statistics, DType::f32, {3 * R});
     if (backward) {
       arena.add(&dx, DType::f32, {R, C});
       arena.add(&dnormed, dtype, {R, C});
     }
+  }
+
+  HeadPass() = default;
+  HeadPass(Device& device, Buffer& memory, const Config& config, DType dtype, const Supervised& s, bool backward) {
+    const int64_t R = int64_t(s.rows.size());
+    rows = host_ids(s.rows.data(), R);
+    Arena arena;
+    lay_out(arena, device, config, dtype, R, backward);
     arena.allocate(device, memory);
+    loss = statistics.rows(0, R), entropy = statistics.rows(R, R), correct = statistics.rows(2 * R, R);
+    correct.dtype = DType::i32;
   }
 
   template <class Chunk>
@@ -65,19 +78,29 @@ struct HeadPass {
     }
   }
 
-  Metrics metrics(Device& device) const {
-    const size_t R = size_t(x.shape[0]);
-    std::vector<float> l(R), e(R);
-    std::vector<int32_t> c(R);
-    device.copy_to_host(l.data(), loss.data, R * 4);
-    device.copy_to_host(e.data(), entropy.data, R * 4);
-    device.copy_to_host(c.data(), correct.data, R * 4);
-    Metrics m;
-    m.targets = int64_t(R);
-    for (size_t i = 0; i < R; i++) m.loss_sum += l[i], m.entropy_sum += e[i], m.correct += c[i];
-    return m;
+  PendingMetrics metrics(Device& device) const {
+    device.fetch(statistics.data, size_t(statistics.bytes()));
+    return PendingMetrics(device, x.shape[0]);
   }
 };
+
+Metrics PendingMetrics::wait() const {
+  const float* loss = static_cast<const float*>(device_.wait());
+  const float* entropy = loss + rows_;
+  const int32_t* correct = reinterpret_cast<const int32_t*>(entropy + rows_);
+  Metrics m;
+  m.targets = rows_;
+  for (int64_t i = 0; i < rows_; i++) m.loss_sum += loss[i], m.entropy_sum += entropy[i], m.correct += correct[i];
+  return m;
+}
+
+int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R) {
+  if (R == 0) return 0;
+  Arena arena;
+  HeadPass p;
+  p.lay_out(arena, device, config, dtype, R, true);
+  return arena.bytes();
+}
 
 Metrics head_forward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const Tensor& x, const Supervised& s, float* logprobs) {
   if (logprobs) std::fill_n(logprobs, x.shape[0], std::nanf(""));
@@ -95,21 +118,16 @@ Metrics head_forward(Device& device, Buffer& memory, const Config& config, const
     device.copy_to_host(loss.data(), p.loss.data, loss.size() * 4);
     for (size_t i = 0; i < loss.size(); i++) logprobs[s.rows[i]] = -loss[i];
   }
-  return p.metrics(device);
+  return p.metrics(device).wait();
 }
 
-Metrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& s) {
+PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& s) {
   HeadPass p(device, memory, config, w.embedding.dtype, s, true);
   gather_rows(device, p.x, x, p.rows);
   rmsnorm_forward(device, p.normed, p.rstd, p.x, w.norm, float(config.rms_norm_eps));
   p.for_each_chunk([&](int64_t first, int64_t n, const Tensor& logits) {
     const Tensor targets = host_ids(s.targets.data() + first, n);
-    const Tensor normed = p.normed.rows(first, n);
-    matmul_forward(device, logits, normed, w.embedding);
-    cross_entropy_forward_backward(device, p.loss.rows(first, n), p.entropy.rows(first, n), p.correct.rows(first, n), logits, targets);
-    const Tensor& dlogits = logits;
-    matmul_backward_input(device, p.dnormed.rows(first, n), dlogits, w.embedding);
-    matmul_backward_weight(device, dw.embedding, dlogits, normed);
+    linear_cross_entropy(device, p.loss.rows(first, n), p.entropy.rows(first, n), p.correct.rows(first, n), p.dnormed.rows(first, n), dw.embedding, logits, p.normed.rows(first, n), w.embedding, targets);
   });
   rmsnorm_backward(device, p.dx, false, dw.norm, p.dnormed, p.x, w.norm, p.rstd);
   scatter_rows(device, dx, p.dx, p.rows);

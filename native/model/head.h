@@ -16,6 +16,17 @@ struct Metrics {
   double entropy_sum = 0;
 };
 
+// Metrics on their way to the host while later work runs: start that work, then wait.
+class PendingMetrics {
+ public:
+  PendingMetrics(Device& device, int64_t rows) : device_(device), rows_(rows) {}
+  Metrics wait() const;
+
+ private:
+  Device& device_;
+  int64_t rows_;
+};
+
 struct HeadWeights {
   Tensor norm;       // [C]
   Tensor embedding;  // [V, C]
@@ -27,10 +38,13 @@ struct Supervised {
 };
 Supervised supervised_rows(const int32_t* targets, int64_t T, int64_t vocab_size);
 
+// Memory that head_forward_backward takes for R targets.
+int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R);
+
 // x: float32 [T, C], the residual stream after the last block. logprobs (may be null): [T], NaN where there is no target.
 Metrics head_forward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const Tensor& x, const Supervised& supervised, float* logprobs);
 
 // The same, and backward: dx [T, C] float32 (=) and dw (+=, float32).
-Metrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised);
+PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised);
 
 }  // namespace gt

@@ -19,31 +19,37 @@ float half_to_float(uint16_t h) {
   return sign * (exponent ? std::ldexp(float(1024 + mantissa), exponent - 25) : std::ldexp(float(mantissa), -24));
 }
 
-void get(const Values& v, int64_t at, int64_t n, float* out) {
-  if (v.arena.dtype == DType::f32) {
-    std::memcpy(out, v.arena.as<float>() + at, size_t(n) * 4);
-    return;
-  }
-  const bf16* high = v.arena.as<bf16>() + at;
-  const int16_t* low = v.remainders ? v.remainders.as<int16_t>() + at : nullptr;
+// The bytes at `p`: themselves on the host, else a copy in `room`.
+const void* host_view(Device& device, const void* p, int64_t bytes, std::vector<char>& room) {
+  if (device.on_host()) return p;
+  room.resize(size_t(bytes));
+  device.copy_to_host(room.data(), p, size_t(bytes));
+  return room.data();
+}
+
+void get(Device& device, const Values& v, int64_t at, int64_t n, float* out) {
+  if (v.arena.dtype == DType::f32) return device.copy_to_host(out, v.arena.as<float>() + at, size_t(n) * 4);
+  std::vector<char> high_room, low_room;
+  const bf16* high = static_cast<const bf16*>(host_view(device, v.arena.as<bf16>() + at, n * 2, high_room));
+  const int16_t* low = v.remainders ? static_cast<const int16_t*>(host_view(device, v.remainders.as<int16_t>() + at, n * 2, low_room)) : nullptr;
   for (int64_t i = 0; i < n; i++) out[i] = low ? join_master(high[i], low[i]) : to_float(high[i]);
 }
 
-void put(const Values& v, int64_t at, int64_t n, const float* in) {
-  if (v.arena.dtype == DType::f32) {
-    std::memcpy(v.arena.as<float>() + at, in, size_t(n) * 4);
-    return;
-  }
-  bf16* high = v.arena.as<bf16>() + at;
-  int16_t* low = v.remainders ? v.remainders.as<int16_t>() + at : nullptr;
-  for (int64_t i = 0; i < n; i++) {
-    int16_t rest;
-    split_master(in[i], &high[i], low ? &low[i] : &rest);
-  }
+void put(Device& device, const Values& v, int64_t at, int64_t n, const float* in) {
+  if (v.arena.dtype == DType::f32) return device.copy_from_host(v.arena.as<float>() + at, in, size_t(n) * 4);
+  std::vector<bf16> high(static_cast<size_t>(n));
+  std::vector<int16_t> low(high.size());
+  for (int64_t i = 0; i < n; i++) split_master(in[i], &high[size_t(i)], &low[size_t(i)]);
+  device.copy_from_host(v.arena.as<bf16>() + at, high.data(), high.size() * 2);
+  if (v.remainders) device.copy_from_host(v.remainders.as<int16_t>() + at, low.data(), low.size() * 2);
 }
 
-// Arenas on other devices will pass through a host copy here.
-void require_host(const Device& device) { require(device.kind == DeviceKind::cpu, Code::kDevice, "values of device ", name_of(device.kind), " cannot be read yet"); }
+// body(begin, end) over pieces of [0, count): side by side on the CPU, one after the other through a GPU's only stream.
+template <class Body>
+void for_each_piece(Device& device, int64_t count, const Body& body) {
+  if (device.on_host()) return device.threads().ranges(count, kPiece, body);
+  for (int64_t b = 0; b < count; b += kPiece) body(b, std::min(count, b + kPiece));
+}
 
 uint64_t mix(uint64_t z) {  // splitmix64's finaliser
   z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
@@ -62,14 +68,12 @@ double normal(uint64_t seed, uint64_t index) {
 int64_t size_of(FileType type) { return type == FileType::f32 ? 4 : 2; }
 
 void read_values(Device& device, const Values& values, const Parameter& p, float* out) {
-  require_host(device);
-  device.threads().ranges(p.count, kPiece, [&](int64_t b, int64_t e) { get(values, p.offset + b, e - b, out + b); });
+  for_each_piece(device, p.count, [&](int64_t b, int64_t e) { get(device, values, p.offset + b, e - b, out + b); });
 }
 
 void load_values(Device& device, const Values& values, const Parameter& p, const MappedFile& file, int64_t offset, FileType type) {
-  require_host(device);
   const uint8_t* data = file.range(offset, p.count * size_of(type));
-  device.threads().ranges(p.count, kPiece, [&](int64_t b, int64_t e) {
+  for_each_piece(device, p.count, [&](int64_t b, int64_t e) {
     std::vector<float> piece(size_t(e - b));
     if (type == FileType::f32) std::memcpy(piece.data(), data + b * 4, piece.size() * 4);
     for (int64_t i = b; i < e; i++) {
@@ -81,20 +85,23 @@ void load_values(Device& device, const Values& values, const Parameter& p, const
       }
       require(std::isfinite(x), Code::kFile, file.path(), ": ", p.name, " has a value that is not finite (", x, ") at element ", i);
     }
-    put(values, p.offset + b, e - b, piece.data());
+    put(device, values, p.offset + b, e - b, piece.data());
     file.done_with(offset + b * size_of(type), (e - b) * size_of(type));
   });
 }
 
 void write_values(Device& device, const Values& values, const Parameter& p, DType as, AtomicFile& file) {
-  require_host(device);
-  if (as == values.arena.dtype && as == DType::bf16) return file.write(values.arena.as<bf16>() + p.offset, p.count * 2);
-  if (as == values.arena.dtype) return file.write(values.arena.as<float>() + p.offset, p.count * 4);
+  if (as == values.arena.dtype && device.on_host()) return file.write(static_cast<char*>(values.arena.data) + p.offset * size_of(as), p.count * size_of(as));
   std::vector<float> piece(static_cast<size_t>(std::min(p.count, kPiece)));
   std::vector<bf16> rounded(piece.size());
   for (int64_t b = 0; b < p.count; b += kPiece) {
     const int64_t n = std::min(kPiece, p.count - b);
-    get(values, p.offset + b, n, piece.data());
+    if (as == values.arena.dtype) {
+      std::vector<char> room;
+      file.write(host_view(device, static_cast<char*>(values.arena.data) + (p.offset + b) * size_of(as), n * size_of(as), room), n * size_of(as));
+      continue;
+    }
+    get(device, values, p.offset + b, n, piece.data());
     if (as == DType::f32) {
       file.write(piece.data(), n * 4);
     } else {
@@ -105,13 +112,12 @@ void write_values(Device& device, const Values& values, const Parameter& p, DTyp
 }
 
 void initialize_values(Device& device, const Values& values, const ParameterTable& table, uint64_t seed, double std) {
-  require_host(device);
   for (const Parameter& p : table.rows()) {
-    device.threads().ranges(p.count, kPiece, [&](int64_t b, int64_t e) {
+    for_each_piece(device, p.count, [&](int64_t b, int64_t e) {
       std::vector<float> piece(size_t(e - b));
       if (p.decay)
         for (int64_t i = b; i < e; i++) piece[size_t(i - b)] = float(std * normal(seed, uint64_t(p.offset + i)));
-      put(values, p.offset + b, e - b, piece.data());
+      put(device, values, p.offset + b, e - b, piece.data());
     });
   }
 }

@@ -1,4 +1,5 @@
-// A test runner in a page. A test file is: `TEST(name) { ... check(...); }`; it links with testing/main.cpp. Run `ops_test [filter]`.
+// A test runner in a page. A test file is: `TEST(name) { ... check(...); }`; it links with testing/main.cpp. `ops_test rmsnorm` runs the tests whose
+// file or name holds that; `ops_test '!gpu_test'` all others.
 #pragma once
 #include <cmath>
 #include <cstdint>

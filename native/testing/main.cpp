@@ -23,11 +23,12 @@ void check_throws(Code code, const std::string& part, const std::function<void()
 }  // namespace gt::testing
 
 int main(int argc, char** argv) {
-  const char* filter = argc > 1 ? argv[1] : "";
+  const std::string filter = argc > 1 ? argv[1] : "";
+  const bool excluded = filter.rfind('!', 0) == 0;
   int passed = 0, failed = 0;
   for (const auto& t : gt::testing::tests()) {
     std::string full = std::string(t.file) + ":" + t.name;
-    if (full.find(filter) == std::string::npos) continue;
+    if ((full.find(excluded ? filter.substr(1) : filter) == std::string::npos) != excluded) continue;
     try {
       t.body();
       passed++;

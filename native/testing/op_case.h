@@ -48,7 +48,7 @@ class Fenced {
       check(bytes[i] == 0xff && bytes[all - 1 - i] == 0xff, name, ": a kernel wrote outside its buffer");
   }
 
- private:
+ protected:
   static constexpr int64_t kFence = 64;
   int64_t n_;
   std::vector<T> raw_;

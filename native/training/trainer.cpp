@@ -7,9 +7,10 @@
 
 namespace gt {
 
-Trainer::Trainer(Gemma& model, bool checkpointing) : model_(model), checkpointing_(checkpointing) {
+Trainer::Trainer(Gemma& model, Keep keep) : model_(model), keep_(keep) {
   const int64_t bytes = model.table().total() * 4;
   for (Buffer* b : {&gradients_, &exp_avg_, &exp_avg_sq_}) *b = Buffer(model.device(), bytes);
+  norm_ = Buffer(model.device(), sizeof(double));
 }
 
 UpdateResult Trainer::update(const UpdateOptions& options) {
@@ -28,25 +29,24 @@ UpdateResult Trainer::update(const UpdateOptions& options) {
   check("weightDecay", a.weight_decay, 0, kLargest);
   check("maxGradNorm", options.max_grad_norm, 0, kLargest);
   Device& device = model_.device();
-  UpdateResult result;
-  result.grad_norm = global_norm(device, gradients()) / options.divisor;
-  if (!std::isfinite(result.grad_norm)) {
-    discard();
-    return result;
-  }
-  double clip = options.max_grad_norm > 0 ? std::min(1.0, options.max_grad_norm / (result.grad_norm + 1e-6)) : 1.0;
   AdamW adamw = options.adamw;
-  adamw.gradient_scale = float(clip / options.divisor);
+  adamw.divisor = options.divisor, adamw.max_grad_norm = options.max_grad_norm;
 
-  // Matrices, then norms: the same pass with and without decay.
+  // Matrices, then norms: the same pass with and without decay. The norm and what follows from it stay on the device until all is queued.
+  const Tensor norm(norm_.data(), DType::f64, {1});
+  global_norm(device, norm, gradients());
   const int64_t decayed = model_.table().decayed(), total = model_.table().total();
   auto range = [](const Tensor& arena, int64_t first, int64_t count) { return arena ? arena.rows(first, count) : arena; };
   for (auto [first, count, decay] : {std::tuple{int64_t(0), decayed, adamw.weight_decay}, std::tuple{decayed, total - decayed, 0.0}}) {
     adamw.weight_decay = decay;
     adamw_update(device, range(model_.weights(), first, count), range(model_.remainders(), first, count), range(gradients(), first, count),
-                 range(exp_avg(), first, count), range(exp_avg_sq(), first, count), adamw);
+                 range(exp_avg(), first, count), range(exp_avg_sq(), first, count), norm, adamw);
   }
-  result.applied = true;
+
+  UpdateResult result;
+  device.copy_to_host(&result.grad_norm, norm_.data(), sizeof result.grad_norm);
+  result.grad_norm /= options.divisor;
+  result.applied = std::isfinite(result.grad_norm);
   return result;
 }
 

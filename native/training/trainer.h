@@ -6,7 +6,7 @@
 namespace gt {
 
 struct UpdateOptions {
-  AdamW adamw;               // its weight_decay is for matrices; norms have none. gradient_scale is set here.
+  AdamW adamw;               // its weight_decay is for matrices; norms have none. divisor and max_grad_norm are those below.
   double divisor = 1;        // tokens trained on since the last update
   double max_grad_norm = 0;  // 0: no clipping
 };
@@ -18,12 +18,15 @@ struct UpdateResult {
 
 class Trainer {
  public:
-  Trainer(Gemma& model, bool checkpointing);
+  Trainer(Gemma& model, Keep keep);
+
+  // What passes keep for backward, from the next one on.
+  void set_keep(Keep keep) { keep_ = keep; }
 
   // Adds the gradient of the batch's summed token losses.
-  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients_.data(), checkpointing_); }
+  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients_.data(), keep_); }
 
-  // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient.
+  // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient. Waits for the device once, at the end.
   UpdateResult update(const UpdateOptions& options);
 
   // Forgets what was accumulated since the last update.
@@ -38,8 +41,9 @@ class Trainer {
   Tensor arena(const Buffer& b) const { return Tensor(b.data(), DType::f32, {model_.table().total()}); }
 
   Gemma& model_;
-  bool checkpointing_;
+  Keep keep_;
   Buffer gradients_, exp_avg_, exp_avg_sq_;
+  Buffer norm_;  // float64 [1], of the gradient
 };
 
 }  // namespace gt

@@ -29,9 +29,10 @@ export const config = () => ({
 export const options = () => ({
   dtype: 'float32',
   device: 'cpu',
+  deviceIndex: 0,
   threads: 1,
   trainable: true,
-  gradientCheckpointing: false,
+  recompute: 'none',
 });
 
 export const batch = () => ({

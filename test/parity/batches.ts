@@ -22,3 +22,13 @@ export function relativeL2(a: ArrayLike<number>, b: ArrayLike<number>, scale: Ar
   }
   return Math.sqrt(difference / norm);
 }
+
+/** Log-probabilities of every next token from float64 logits. */
+export function truthLogprobs(logits: { shape: number[]; data: Float64Array }, ids: readonly number[]): number[] {
+  const V = logits.shape[1]!;
+  return ids.slice(1).map((id, t) => {
+    const row = logits.data.subarray(t * V, (t + 1) * V);
+    const top = row.reduce((a, b) => Math.max(a, b));
+    return row[id]! - top - Math.log(row.reduce((sum, z) => sum + Math.exp(z - top), 0));
+  });
+}

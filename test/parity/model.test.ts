@@ -13,23 +13,13 @@ import {
   loadTrajectoryWeights,
   loadTruthArrays,
 } from '../golden/load.js';
-import { pack, relativeL2 } from './batches.js';
+import { pack, relativeL2, truthLogprobs } from './batches.js';
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gemmatune-parity-'));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** Log-probabilities of every next token from float64 logits. */
-function truthLogprobs(logits: { shape: number[]; data: Float64Array }, ids: readonly number[]): number[] {
-  const V = logits.shape[1]!;
-  return ids.slice(1).map((id, t) => {
-    const row = logits.data.subarray(t * V, (t + 1) * V);
-    const top = row.reduce((a, b) => Math.max(a, b));
-    return row[id]! - top - Math.log(row.reduce((sum, z) => sum + Math.exp(z - top), 0));
-  });
-}
 
 describe.each(['tiny', 'gqa'] as const)('%s in float32', (name) => {
   const forward = loadForward(name);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "ops/adamw/cpu.h"
+#include "ops/adamw/gpu.h"
 
 namespace gt {
 
@@ -12,12 +13,13 @@ static void check_options(const char* op, const AdamW& o) {
   require(o.beta1 >= 0 && o.beta1 < 1, Code::kArgument, op, ": beta1 is ", o.beta1, ", expected 0 or more and below 1");
   require(o.beta2 >= 0 && o.beta2 < 1, Code::kArgument, op, ": beta2 is ", o.beta2, ", expected 0 or more and below 1");
   require(o.epsilon >= 0, Code::kArgument, op, ": epsilon is ", o.epsilon, ", expected 0 or more");
+  require(o.divisor > 0, Code::kArgument, op, ": divisor is ", o.divisor, ", expected more than 0");
+  require(o.max_grad_norm >= 0, Code::kArgument, op, ": max_grad_norm is ", o.max_grad_norm, ", expected 0 (none) or more");
 }
 
-static cpu::AdamWConstants constants_of(const AdamW& o) {
+AdamWConstants adamw_constants(const AdamW& o) {
   const double correction1 = 1 - std::pow(o.beta1, double(o.step)), correction2 = 1 - std::pow(o.beta2, double(o.step));
-  cpu::AdamWConstants k;
-  k.gradient_scale = o.gradient_scale;
+  AdamWConstants k{};
   k.decay = float(1 - o.learning_rate * o.weight_decay);
   k.one_minus_beta1 = float(1 - o.beta1);
   k.beta2 = float(o.beta2);
@@ -28,7 +30,7 @@ static cpu::AdamWConstants constants_of(const AdamW& o) {
   return k;
 }
 
-void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const AdamW& options) {
+void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& norm, const AdamW& options) {
   const char* op = "adamw";
   require(param.rank == 1, Code::kShape, op, ": param is ", param.describe(), ", expected [N]");
   const int64_t N = param.shape[0];
@@ -41,17 +43,30 @@ void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, 
   require_shape(op, "m", m, {N});
   require_shape(op, "v", v, {N});
   for (const Tensor* t : {&grad, &m, &v}) require_dtype(op, "a gradient or moment", *t, {DType::f32});
+  require_shape(op, "norm", norm, {1});
+  require_dtype(op, "norm", norm, {DType::f64});
   check_options(op, options);
+  AdamWConstants k = adamw_constants(options);
+  float *g = grad.as<float>(), *m1 = m.as<float>(), *m2 = v.as<float>();
+  const double* n = norm.as<double>();
+  auto* high = remainder ? reinterpret_cast<uint16_t*>(param.as<bf16>()) : nullptr;
+  auto* low = remainder ? reinterpret_cast<uint16_t*>(remainder.as<int16_t>()) : nullptr;
   switch (device.kind) {
     case DeviceKind::cpu: {
+      k.gradient_scale = gradient_scale(*n, options.divisor, options.max_grad_norm);
+      if (std::isnan(k.gradient_scale)) return device.zero(g, size_t(N) * sizeof *g);
       const auto& kernels = GT_PICK(cpu::adamw);
-      const auto k = constants_of(options);
-      if (!remainder) return kernels.update(device.threads(), param.as<float>(), grad.as<float>(), m.as<float>(), v.as<float>(), N, k);
-      auto* high = reinterpret_cast<uint16_t*>(param.as<bf16>());
-      auto* low = reinterpret_cast<uint16_t*>(remainder.as<int16_t>());
-      return kernels.update_split(device.threads(), high, low, grad.as<float>(), m.as<float>(), v.as<float>(), N, k);
+      if (remainder) return kernels.update_split(device.threads(), high, low, g, m1, m2, N, k);
+      return kernels.update(device.threads(), param.as<float>(), g, m1, m2, N, k);
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated: {
+      for (const Tensor* t : {&param, &remainder, &grad, &m, &v})
+        require(reinterpret_cast<uintptr_t>(t->data) % 16 == 0, Code::kArgument, op, ": a range starts ", reinterpret_cast<uintptr_t>(t->data) % 16, " bytes after a multiple of 16, the ", name_of(device.kind), " backend moves 16 bytes at once");
+      const auto& kernels = GT_PICK_GPU(device, adamw);
+      if (remainder) return kernels.update_split(device.gpu(), high, low, g, m1, m2, N, k, n, options.divisor, options.max_grad_norm);
+      return kernels.update(device.gpu(), param.as<float>(), g, m1, m2, N, k, n, options.divisor, options.max_grad_norm);
+    }
   }
 }
 

@@ -1,10 +1,11 @@
 // AdamW with decoupled weight decay (Loshchilov & Hutter 2019), as torch's fused kernel orders it, in float32:
 //
-//   g = gradient_scale · grad
+//   g = grad / divisor, clipped: times min(1, max_grad_norm / (‖grad‖ / divisor + 1e-6)), as torch's clip_grad_norm_
 //   p -= lr · weight_decay · p;  m = m + (1 - beta1)(g - m);  v = beta2 · v + (1 - beta2) g²
 //   p -= lr / (1 - beta1^step) · m / (√v / √(1 - beta2^step) + eps)
 //
-// One pass over a flat range: reads grad, p, m, v; writes p, m, v, and sets grad to zero for the next step.
+// One pass over a flat range: reads grad, p, m, v; writes p, m, v, and sets grad to zero for the next step. The norm stays on the device,
+// so that nothing waits for the host. If it is not finite, p, m and v are left alone and only grad is set to zero.
 //
 // Master weights are always float32 in value. They are stored either as float32, or split: `param` holds the bfloat16 that the
 // matrix products read and `remainder` (int16) the rest, master bits = (param bits << 16) + remainder (wrapping), where param is
@@ -18,11 +19,13 @@ namespace gt {
 struct AdamW {
   double learning_rate = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weight_decay = 0;  // double as in torch: 1 - beta2 keeps its digits
   int64_t step = 1;          // 1-based: this update's number
-  float gradient_scale = 1;  // 1 / tokens, times the clip factor
+  double divisor = 1;        // tokens that the gradient is the sum over
+  double max_grad_norm = 0;  // 0: no clipping
 };
 
-// param float32 [N], remainder empty; or param bfloat16 [N], remainder int16 [N]. grad, m, v float32 [N].
-void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const AdamW& options);
+// param float32 [N], remainder empty; or param bfloat16 [N], remainder int16 [N]. grad, m, v float32 [N]. norm float64 [1]: of the
+// whole gradient, undivided, of which this range may be a part. All on the device; on GPUs the ranges are 16-byte aligned.
+void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& norm, const AdamW& options);
 
 // The split form, for loading and saving: exact both ways.
 float join_master(bf16 high, int16_t remainder);

@@ -1,19 +1,9 @@
 #pragma once
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "ops/adamw/constants.h"
 
 namespace gt::cpu {
-
-// The constants of one update, computed in double and rounded once.
-struct AdamWConstants {
-  float gradient_scale;
-  float decay;                    // 1 - lr · weight_decay
-  float one_minus_beta1;
-  float beta2, one_minus_beta2;
-  float step_size;                // lr / (1 - beta1^step)
-  float root_correction2;         // √(1 - beta2^step)
-  float epsilon;
-};
 
 struct AdamWKernels {
   void (*update)(Threads&, float* param, float* grad, float* m, float* v, int64_t N, const AdamWConstants&);

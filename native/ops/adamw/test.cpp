@@ -17,6 +17,9 @@ const uint32_t kParam[19] = {0xbfc2fa1e, 0xbf408a96, 0xbf28124e, 0x3e49ba9a, 0x3
 const uint32_t kM[19] = {0xbd422173, 0x3c5f5ed4, 0x3c5bb27a, 0x3da946da, 0x3e245f67, 0x3c72d187, 0xbcf6644d, 0xbe1f90ab, 0xbdda77c8, 0x3d11d08a, 0x3dcc1e90, 0xbe8eccd9, 0xbd45f1e1, 0x3dc0a4b4, 0x3ca546f0, 0x3c681427, 0xbd73d11a, 0x3ce882b3, 0x3e0769e1};
 const uint32_t kV[19] = {0x3a23d81f, 0x3828aa04, 0x37466283, 0x3ab4759e, 0x3b84dea7, 0x38459a99, 0x3998bfec, 0x3b5597f2, 0x3adff7d1, 0x395747cc, 0x3aab3cd2, 0x3c3595e0, 0x3a17b19d, 0x3aa38b7f, 0x38bcc907, 0x37982bf1, 0x39dc95f1, 0x394652c6, 0x3b0facc1};
 
+double kNorm = 8;
+const Tensor norm(&kNorm, DType::f64, {1});
+
 float float_of(uint32_t bits) {
   float f;
   std::memcpy(&f, &bits, 4);
@@ -39,7 +42,7 @@ struct Case {
   }
   void update(Device& device, const AdamW& o) {
     Tensor p = split ? high.tensor({N}) : param.tensor({N}), r = split ? remainder.tensor({N}) : Tensor();
-    adamw_update(device, p, r, grad.tensor({N}), m.tensor({N}), v.tensor({N}), o);
+    adamw_update(device, p, r, grad.tensor({N}), m.tensor({N}), v.tensor({N}), norm, o);
     if (split)
       for (int64_t i = 0; i < N; i++) param[i] = join_master(high[i], remainder[i]);
     high.check_fences("param bfloat16"), remainder.check_fences("remainder");
@@ -48,7 +51,8 @@ struct Case {
 
 AdamW options(int64_t step) {
   AdamW o;
-  o.learning_rate = 1e-2, o.weight_decay = 0.05, o.step = step, o.gradient_scale = 0.25f;
+  o.learning_rate = 1e-2, o.weight_decay = 0.05, o.step = step, o.divisor = 4;
+  o.max_grad_norm = step == 2 ? 0.5 : step == 3 ? 100 : 0;  // of a gradient whose norm is 8 / 4
   return o;
 }
 
@@ -64,7 +68,7 @@ TEST(adamw_matches_torch_fused) {
   for (int64_t i = 0; i < N; i++) p[i] = float_of(kStart[i]);
   for (o.step = 1; o.step <= 3; o.step++) {
     for (int64_t i = 0; i < N; i++) g[i] = float_of(kGradients[o.step - 1][i]);
-    adamw_update(device, p.tensor({N}), {}, g.tensor({N}), m.tensor({N}), v.tensor({N}), o);
+    adamw_update(device, p.tensor({N}), {}, g.tensor({N}), m.tensor({N}), v.tensor({N}), norm, o);
   }
   // A rounding or two: where a multiply and an add are fused differs. m may cancel, so its error is relative to its first term.
   for (int64_t i = 0; i < N; i++) {
@@ -79,11 +83,11 @@ TEST(adamw_matches_the_reference_zeroes_the_gradient_and_splits_exactly) {
   Device device(DeviceKind::cpu, 0, 2);
   for (int64_t N : {1, 15, 16, 17, 33, 16384, 40001}) {
     Case whole(N, false, uint64_t(N)), split(N, true, uint64_t(N));
-    for (int64_t step : {1, 2, 1000}) {
+    for (int64_t step : {1, 2, 3, 1000}) {
       auto p_want = whole.param.values(), m_want = whole.m.values(), v_want = whole.v.values();
       auto p_float = whole.param.values<float>(), m_float = whole.m.values<float>(), v_float = whole.v.values<float>();
-      reference::adamw(p_want, whole.grad.values(), m_want, v_want, options(step));
-      reference::adamw(p_float, whole.grad.values<float>(), m_float, v_float, options(step));
+      reference::adamw(p_want, whole.grad.values(), m_want, v_want, kNorm, options(step));
+      reference::adamw(p_float, whole.grad.values<float>(), m_float, v_float, kNorm, options(step));
 
       whole.update(device, options(step)), split.update(device, options(step));
       check_close("param", whole.param, p_want, max_error(p_float, p_want));
@@ -100,6 +104,20 @@ TEST(adamw_matches_the_reference_zeroes_the_gradient_and_splits_exactly) {
   }
 }
 
+TEST(adamw_clears_a_gradient_without_a_finite_norm_and_changes_nothing_else) {
+  Device device(DeviceKind::cpu, 0, 2);
+  const int64_t N = 33;
+  for (bool split : {false, true})
+    for (double bad : {double(INFINITY), double(NAN)}) {
+      Case before(N, split, 7), after(N, split, 7);
+      kNorm = bad;
+      after.update(device, options(1));
+      kNorm = 8;
+      check(!std::memcmp(before.m.data(), after.m.data(), N * 4) && !std::memcmp(before.v.data(), after.v.data(), N * 4) && !std::memcmp(before.param.data(), after.param.data(), N * 4), "norm ", bad, ": weights or moments changed");
+      for (int64_t i = 0; i < N; i++) check(after.grad[i] == 0, "norm ", bad, ": grad[", i, "] is ", after.grad[i]);
+    }
+}
+
 TEST(adamw_does_not_depend_on_where_a_range_starts) {
   Device device(DeviceKind::cpu, 0, 2);
   const int64_t N = 101, cut = 37;
@@ -108,7 +126,7 @@ TEST(adamw_does_not_depend_on_where_a_range_starts) {
     one.update(device, options(3));
     auto part = [&](int64_t first, int64_t n) {
       Tensor p = split ? two.high.tensor({N}) : two.param.tensor({N}), r = split ? two.remainder.tensor({N}).rows(first, n) : Tensor();
-      adamw_update(device, p.rows(first, n), r, two.grad.tensor({N}).rows(first, n), two.m.tensor({N}).rows(first, n), two.v.tensor({N}).rows(first, n), options(3));
+      adamw_update(device, p.rows(first, n), r, two.grad.tensor({N}).rows(first, n), two.m.tensor({N}).rows(first, n), two.v.tensor({N}).rows(first, n), norm, options(3));
     };
     part(0, cut), part(cut, N - cut);
     if (split) check(!std::memcmp(one.high.data(), two.high.data(), N * 2) && !std::memcmp(one.remainder.data(), two.remainder.data(), N * 2), "split parts differ");
@@ -147,7 +165,7 @@ TEST(adamw_refuses_bad_operands_and_options) {
   Fenced<float> p(4), g(4), m(4), v(4);
   Fenced<bf16> high(4);
   Fenced<int16_t> remainder(4);
-  auto update = [&](const Tensor& param, const Tensor& r, const Tensor& grad, const AdamW& o) { adamw_update(device, param, r, grad, m.tensor({4}), v.tensor({4}), o); };
+  auto update = [&](const Tensor& param, const Tensor& r, const Tensor& grad, const AdamW& o) { adamw_update(device, param, r, grad, m.tensor({4}), v.tensor({4}), norm, o); };
   check_throws(Code::kArgument, "param is bfloat16 [4], expected float32", [&] { update(high.tensor({4}), {}, g.tensor({4}), AdamW()); });
   check_throws(Code::kArgument, "param is float32 [4], expected bfloat16", [&] { update(p.tensor({4}), remainder.tensor({4}), g.tensor({4}), AdamW()); });
   check_throws(Code::kShape, "remainder is int16 [3], expected shape [4]", [&] { update(high.tensor({4}), remainder.tensor({3}), g.tensor({4}), AdamW()); });
@@ -155,6 +173,8 @@ TEST(adamw_refuses_bad_operands_and_options) {
   AdamW bad;
   bad.step = 0;
   check_throws(Code::kArgument, "step is 0, expected 1 or more", [&] { update(p.tensor({4}), {}, g.tensor({4}), bad); });
-  bad.step = 1, bad.beta2 = 1;
+  bad.step = 1, bad.divisor = 0;
+  check_throws(Code::kArgument, "divisor is 0, expected more than 0", [&] { update(p.tensor({4}), {}, g.tensor({4}), bad); });
+  bad.divisor = 1, bad.beta2 = 1;
   check_throws(Code::kArgument, "beta2 is 1, expected 0 or more and below 1", [&] { update(p.tensor({4}), {}, g.tensor({4}), bad); });
 }

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/attention/cpu.h"
+#include "ops/attention/gpu.h"
 
 namespace gt {
 namespace {
@@ -27,6 +28,14 @@ cpu::AttentionShape check_operands(const char* op, const Tensor& q, const Tensor
   require_dtype(op, "qkv", qkv, {q.dtype});
   check_numbers(op, scale, window);
   return {q.dtype, H, K, D, scale, window};
+}
+
+// What the GPU kernels ask for beyond that, of q [T or B, H, D].
+void check_gpu(const char* op, const Device& device, const Tensor& q) {
+  require(q.dtype == DType::bf16, Code::kArgument, op, ": q is ", q.describe(), ", the ", name_of(device.kind), " backend takes bfloat16");
+  const int64_t D = q.shape[2], rows = q.shape[0] * q.shape[1];
+  require(D % 8 == 0 && D <= gpu::kAttentionMaxD, Code::kArgument, op, ": the head size D is ", D, ", the ", name_of(device.kind), " backend takes multiples of 8 up to ", gpu::kAttentionMaxD);
+  require(rows <= INT32_MAX / 2, Code::kArgument, op, ": q has ", rows, " rows, the ", name_of(device.kind), " backend takes ", INT32_MAX / 2, " at most");
 }
 
 // The first token of each sequence, and T.
@@ -88,7 +97,10 @@ void attention_forward(Device& device, const Tensor& out, const Tensor& lse, con
       x.q = q.data, x.k = k.data, x.qkv = qkv.data, x.out = out.data, x.lse = lse.as<float>(), x.T = T;
       return GT_PICK(cpu::attention).forward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), nullptr, 0, scratch.data, scratch.slots});
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      check_gpu(op, device, q);
+      return GT_PICK_GPU(device, attention).forward(device.gpu(), {T, shape.H, shape.K, shape.D, scale, window, first, starts.shape[0] - 1}, out.as<bf16>(), lse.as<float>(), q.as<bf16>(), k.as<bf16>(), qkv.as<bf16>());
   }
 }
 
@@ -121,7 +133,10 @@ void attention_backward(Device& device, const Tensor& dq, const Tensor& dk, cons
       x.dout = dout.data, x.dq = dq.data, x.dk = dk.data, x.dqkv = dqkv.data, x.delta = delta.data();
       return GT_PICK(cpu::attention).backward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), key_blocks.data(), int64_t(key_blocks.size()), scratch.data, scratch.slots});
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      check_gpu(op, device, q);
+      return GT_PICK_GPU(device, attention).backward(device.gpu(), {T, H, K, D, scale, window, first, starts.shape[0] - 1}, dq.as<bf16>(), dk.as<bf16>(), dqkv.as<bf16>(), dout.as<bf16>(), out.as<bf16>(), lse.as<float>(), q.as<bf16>(), k.as<bf16>(), qkv.as<bf16>());
   }
 }
 
@@ -149,7 +164,10 @@ void attention_decode(Device& device, const Tensor& out, const Tensor& q, const 
       const Scratch scratch(device, B * K, D);
       return GT_PICK(cpu::attention).decode(device.threads(), {q.dtype, H, K, D, scale, window}, out.data, q.data, key_cache.data, value_cache.data, length, B, L, scratch.data, scratch.slots);
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      check_gpu(op, device, q);
+      return GT_PICK_GPU(device, attention).decode(device.gpu(), out.as<bf16>(), q.as<bf16>(), key_cache.as<bf16>(), value_cache.as<bf16>(), length, B, L, H, K, D, scale, window);
   }
 }
 

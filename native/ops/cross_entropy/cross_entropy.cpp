@@ -2,10 +2,12 @@
 #include "ops/cross_entropy/cross_entropy.h"
 
 #include "ops/cross_entropy/cpu.h"
+#include "ops/cross_entropy/gpu.h"
+#include "ops/matmul/matmul.h"
 
 namespace gt {
 
-static void run(Device& device, const char* op, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets, bool backward) {
+static void check_rows(const char* op, const Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets) {
   require(logits.rank == 2, Code::kShape, op, ": logits is ", logits.describe(), ", expected [R, V]");
   const int64_t R = logits.shape[0], V = logits.shape[1];
   require_dtype(op, "logits", logits, {DType::f32, DType::bf16});
@@ -16,24 +18,52 @@ static void run(Device& device, const char* op, const Tensor& loss, const Tensor
   require_dtype(op, "loss", loss, {DType::f32});
   require_dtype(op, "entropy", entropy, {DType::f32});
   require_dtype(op, "correct", correct, {DType::i32});
-  require_dtype(op, "targets", targets, {DType::i32});
-  switch (device.kind) {
-    case DeviceKind::cpu: {
-      const int32_t* target = targets.as<int32_t>();
-      for (int64_t r = 0; r < R; r++)
-        require(target[r] >= 0 && target[r] < V, Code::kArgument, op, ": targets[", r, "] is ", target[r], ", expected a token id from 0 to ", V - 1);
-      return GT_PICK(cpu::cross_entropy).rows(device.threads(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), logits.data, logits.dtype, target, R, V, backward);
-    }
-    default: no_backend(op, device);
-  }
+  const int32_t* target = targets.as<int32_t>();
+  for (int64_t r = 0; r < R; r++)
+    require(target[r] >= 0 && target[r] < V, Code::kArgument, op, ": targets[", r, "] is ", target[r], ", expected a token id from 0 to ", V - 1);
+  require(device.on_host() || V % 8 == 0, Code::kShape, op, ": logits is ", logits.describe(), ", the ", name_of(device.kind), " backend takes rows of a multiple of 8");
 }
 
 void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets) {
-  run(device, "cross_entropy", loss, entropy, correct, logits, targets, false);
+  check_rows("cross_entropy", device, loss, entropy, correct, logits, targets);
+  const int64_t R = logits.shape[0], V = logits.shape[1];
+  switch (device.kind) {
+    case DeviceKind::cpu:
+      return GT_PICK(cpu::cross_entropy).rows(device.threads(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), logits.data, logits.dtype, targets.as<int32_t>(), R, V, false);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      return GT_PICK_GPU(device, cross_entropy).forward(device.gpu(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), logits.data, logits.dtype, targets.as<int32_t>(), R, V);
+  }
 }
 
-void cross_entropy_forward_backward(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets) {
-  run(device, "cross_entropy_backward", loss, entropy, correct, logits, targets, true);
+void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& dx, const Tensor& dweight, const Tensor& logits, const Tensor& x, const Tensor& weight, const Tensor& targets) {
+  const char* op = "linear_cross_entropy";
+  check_rows(op, device, loss, entropy, correct, logits, targets);
+  require(weight.rank == 2, Code::kShape, op, ": weight is ", weight.describe(), ", expected [V, C]");
+  const int64_t R = logits.shape[0], V = logits.shape[1], C = weight.shape[1];
+  require_shape(op, "x", x, {R, C});
+  require_shape(op, "weight", weight, {V, C});
+  require_shape(op, "dx", dx, {R, C});
+  require_shape(op, "dweight", dweight, {V, C});
+  require_dtype(op, "x", x, {logits.dtype});
+  require_dtype(op, "weight", weight, {logits.dtype});
+  require_dtype(op, "dx", dx, {logits.dtype});
+  require_dtype(op, "dweight", dweight, {DType::f32});
+  switch (device.kind) {
+    case DeviceKind::cpu: {
+      matmul_forward(device, logits, x, weight);
+      GT_PICK(cpu::cross_entropy).rows(device.threads(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), logits.data, logits.dtype, targets.as<int32_t>(), R, V, true);
+      const Tensor& dlogits = logits;
+      matmul_backward_input(device, dx, dlogits, weight);
+      matmul_backward_weight(device, dweight, dlogits, x);
+      return;
+    }
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require(logits.dtype == DType::bf16, Code::kArgument, op, ": logits is ", logits.describe(), ", the ", name_of(device.kind), " backend takes bfloat16");
+      require(C % 8 == 0, Code::kShape, op, ": weight is ", weight.describe(), ", the ", name_of(device.kind), " backend takes multiples of 8");
+      return GT_PICK_GPU(device, cross_entropy).linear(device.gpu(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), dx.as<bf16>(), dweight.as<float>(), logits.as<bf16>(), x.as<bf16>(), weight.as<bf16>(), targets.as<int32_t>(), R, V, C);
+  }
 }
 
 }  // namespace gt

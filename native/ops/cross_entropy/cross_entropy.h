@@ -1,11 +1,12 @@
 // Softmax cross entropy over rows of logits, with what training logs about them.
 //
 //   lse = log sum_v exp z[v];  loss = lse - z[target];  entropy = lse - sum_v p[v] z[v] (nats);  correct = argmax z == target
-//   backward, in place: z[v] <- p[v] - (v == target)        (the sum over tokens, not the mean)
+//   gradient dz[v] = p[v] - (v == target)        (of the sum over tokens, not the mean)
 //
-// logits float32 or bfloat16 [R, V]; targets int32 [R], all in [0, V); loss, entropy float32 [R], correct int32 [R] (ties: lowest id).
-// A row that holds NaN or an infinity has NaN for loss, entropy and gradient, and correct 0.
-// Exponentials are float32; their sums run over fixed blocks of a row, so a row has the same bits in any batch.
+// logits float32 or bfloat16 [R, V]; targets int32 [R] on the host, all in [0, V); loss, entropy float32 [R], correct int32 [R] (ties:
+// lowest id). A row that holds NaN or an infinity has NaN for loss, entropy and gradient, and correct 0.
+// Exponentials are float32; their sums run over fixed parts of a row, so a row has the same bits in any batch.
+// GPUs take V (and C) that are multiples of 8.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"
@@ -14,7 +15,11 @@ namespace gt {
 
 void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets);
 
-// The same, and logits become their own gradient.
-void cross_entropy_forward_backward(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets);
+// The tied output projection and its loss, forward and backward:
+//   z = x · weightᵀ;  loss, entropy, correct as above;  dx = dz · weight;  dweight += dzᵀ · x
+// x, dx [R, C], weight [V, C] and logits [R, V] have one dtype, on GPUs bfloat16; dweight [V, C] is float32. `logits` is room for z, which is
+// rounded to that dtype, and is used up; so is dz where it becomes a factor. Sums are in the order of ops/matmul; on GPUs a row of
+// dx has the same bits in all batches on the same side of R = 16.
+void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& dx, const Tensor& dweight, const Tensor& logits, const Tensor& x, const Tensor& weight, const Tensor& targets);
 
 }  // namespace gt

@@ -1,5 +1,7 @@
+#include "ops/cross_entropy/cpu.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/cross_entropy/reference.h"
+#include "ops/matmul/matmul.h"
 #include "testing/op_case.h"
 
 using namespace gt;
@@ -21,8 +23,10 @@ struct Case {
     for (int64_t r = 0; r < R; r++) targets.push_back(int32_t(random.below(V)));
     for (int64_t r = 0; r < R; r += 2) logits.set(r * V + targets[size_t(r)], 4 * scale);  // some rows right
   }
+  // Backward, which has no door of its own: the logits become their gradient.
   void run(Device& device, bool backward) {
-    (backward ? cross_entropy_forward_backward : cross_entropy_forward)(device, loss.tensor({R}), entropy.tensor({R}), correct.tensor({R}), logits.tensor({R, V}), Tensor(targets.data(), DType::i32, {R}));
+    if (backward) return GT_PICK(cpu::cross_entropy).rows(device.threads(), loss.data(), entropy.data(), correct.data(), logits.data(), dtype_of<E>::value, targets.data(), R, V, true);
+    cross_entropy_forward(device, loss.tensor({R}), entropy.tensor({R}), correct.tensor({R}), logits.tensor({R, V}), host_ids(targets.data(), R));
   }
 };
 
@@ -153,14 +157,39 @@ TEST(cross_entropy_gives_the_same_bits_with_any_thread_count_and_batch) {
   }
 }
 
+TEST(linear_cross_entropy_is_its_four_steps_on_a_cpu) {
+  Device device(DeviceKind::cpu, 0, 2);
+  const int64_t R = 5, V = 37, C = 9;
+  Case<bf16> steps(R, V, 1), fused(R, V, 1);
+  Fenced<bf16> x(R * C), weight(V * C), dx(R * C), dx_steps(R * C);
+  Fenced<float> dweight(V * C), dweight_steps(V * C);
+  Random random(4);
+  x.randomize(random), weight.randomize(random), dweight.fill(0.5), dweight_steps.fill(0.5);
+  linear_cross_entropy(device, fused.loss.tensor({R}), fused.entropy.tensor({R}), fused.correct.tensor({R}), dx.tensor({R, C}), dweight.tensor({V, C}), fused.logits.tensor({R, V}), x.tensor({R, C}), weight.tensor({V, C}), host_ids(fused.targets.data(), R));
+  matmul_forward(device, steps.logits.tensor({R, V}), x.tensor({R, C}), weight.tensor({V, C}));
+  steps.run(device, true);
+  matmul_backward_input(device, dx_steps.tensor({R, C}), steps.logits.tensor({R, V}), weight.tensor({V, C}));
+  matmul_backward_weight(device, dweight_steps.tensor({V, C}), steps.logits.tensor({R, V}), x.tensor({R, C}));
+  check(fused.loss.values() == steps.loss.values() && fused.entropy.values() == steps.entropy.values() && fused.correct.values() == steps.correct.values(), "statistics differ");
+  check(dx.values() == dx_steps.values() && dweight.values() == dweight_steps.values(), "gradients differ");
+}
+
 TEST(cross_entropy_refuses_bad_targets_and_shapes) {
   Device device(DeviceKind::cpu, 0, 1);
   Case<float> c(2, 5, 1);
   c.targets[1] = 5;
   check_throws(Code::kArgument, "targets[1] is 5, expected a token id from 0 to 4", [&] { c.run(device, false); });
   c.targets[1] = -100;
-  check_throws(Code::kArgument, "targets[1] is -100", [&] { c.run(device, true); });
+  check_throws(Code::kArgument, "targets[1] is -100", [&] { c.run(device, false); });
   check_throws(Code::kShape, "loss is float32 [1], expected shape [2]", [&] {
     cross_entropy_forward(device, c.loss.tensor({1}), c.entropy.tensor({2}), c.correct.tensor({2}), c.logits.tensor({2, 5}), Tensor(c.targets.data(), DType::i32, {2}));
   });
+  Fenced<float> x(2 * 3), weight(5 * 3);
+  auto linear = [&](const Tensor& dx) {
+    c.targets[1] = 0;
+    linear_cross_entropy(device, c.loss.tensor({2}), c.entropy.tensor({2}), c.correct.tensor({2}), dx, weight.tensor({5, 3}), c.logits.tensor({2, 5}), x.tensor({2, 3}), weight.tensor({5, 3}), host_ids(c.targets.data(), 2));
+  };
+  check_throws(Code::kShape, "dx is float32 [3, 2], expected shape [2, 3]", [&] { linear(x.tensor({3, 2})); });
+  Fenced<bf16> narrow(2 * 3);
+  check_throws(Code::kArgument, "dx is bfloat16 [2, 3], expected float32", [&] { linear(narrow.tensor({2, 3})); });
 }

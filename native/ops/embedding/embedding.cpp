@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/embedding/cpu.h"
+#include "ops/embedding/gpu.h"
 
 namespace gt {
 
@@ -19,6 +20,10 @@ static void check_operands(const char* op, const char* table_name, const Tensor&
     require(id[t] >= 0 && id[t] < table.shape[0], Code::kArgument, op, ": ids[", t, "] is ", id[t], ", expected a token id from 0 to ", table.shape[0] - 1);
 }
 
+static void require_gpu_width(const Device& device, const char* op, const char* name, const Tensor& table) {
+  require(table.shape[1] % 8 == 0, Code::kShape, op, ": ", name, " is ", table.describe(), ", the ", name_of(device.kind), " backend takes multiples of 8 for C");
+}
+
 void embedding_forward(Device& device, const Tensor& x, const Tensor& table, const Tensor& ids, float scale) {
   const char* op = "embedding";
   check_operands(op, "table", table, "x", x, ids);
@@ -26,7 +31,11 @@ void embedding_forward(Device& device, const Tensor& x, const Tensor& table, con
   switch (device.kind) {
     case DeviceKind::cpu:
       return GT_PICK(cpu::embedding).forward(device.threads(), x.as<float>(), table.data, table.dtype, ids.as<int32_t>(), ids.shape[0], table.shape[1], scale);
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require(table.dtype == DType::bf16, Code::kArgument, op, ": table is ", table.describe(), ", the ", name_of(device.kind), " backend takes bfloat16");
+      require_gpu_width(device, op, "table", table);
+      return GT_PICK_GPU(device, embedding).forward(device.gpu(), x.as<float>(), table.as<bf16>(), ids.as<int32_t>(), ids.shape[0], table.shape[1], scale);
   }
 }
 
@@ -47,7 +56,10 @@ void embedding_backward(Device& device, const Tensor& dtable, const Tensor& dx, 
   switch (device.kind) {
     case DeviceKind::cpu:
       return GT_PICK(cpu::embedding).backward(device.threads(), dtable.as<float>(), dx.as<float>(), id, order.data(), starts.data(), groups, dtable.shape[1], scale);
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require_gpu_width(device, op, "dtable", dtable);
+      return GT_PICK_GPU(device, embedding).backward(device.gpu(), dtable.as<float>(), dx.as<float>(), id, order.data(), starts.data(), ids.shape[0], groups, dtable.shape[1], scale);
   }
 }
 

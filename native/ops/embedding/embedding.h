@@ -1,6 +1,6 @@
 // Rows of the embedding table, scaled: x[t] = scale · table[ids[t]]. x float32 [T, C]; table [V, C] float32 or bfloat16.
 // Backward: dtable[ids[t]] += scale · dx[t]; every table row is owned by one task and takes its tokens in position order.
-// Ids outside [0, V) are refused with the position and the id.
+// Ids outside [0, V) are refused with the position and the id. A GPU takes a bfloat16 table, C a multiple of 8.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"

@@ -2,6 +2,7 @@
 #include "ops/gather/gather.h"
 
 #include "ops/gather/cpu.h"
+#include "ops/gather/gpu.h"
 
 namespace gt {
 
@@ -17,7 +18,8 @@ void gather_rows(Device& device, const Tensor& y, const Tensor& x, const Tensor&
   check_operands("gather_rows", x, y, rows);
   switch (device.kind) {
     case DeviceKind::cpu: return GT_PICK(cpu::gather).gather(device.threads(), y.as<float>(), x.as<float>(), rows.as<int32_t>(), rows.shape[0], x.shape[1]);
-    default: no_backend("gather_rows", device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated: return GT_PICK_GPU(device, gather).gather(device.gpu(), y.as<float>(), x.as<float>(), rows.as<int32_t>(), rows.shape[0], x.shape[1]);
   }
 }
 
@@ -26,7 +28,9 @@ void scatter_rows(Device& device, const Tensor& dx, const Tensor& dy, const Tens
   switch (device.kind) {
     case DeviceKind::cpu:
       return GT_PICK(cpu::gather).scatter(device.threads(), dx.as<float>(), dy.as<float>(), rows.as<int32_t>(), dx.shape[0], rows.shape[0], dx.shape[1]);
-    default: no_backend("scatter_rows", device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      return GT_PICK_GPU(device, gather).scatter(device.gpu(), dx.as<float>(), dy.as<float>(), rows.as<int32_t>(), dx.shape[0], rows.shape[0], dx.shape[1]);
   }
 }
 

@@ -2,7 +2,7 @@
 //
 //   h[t, i] = gelu(gate_up[t, i]) · gate_up[t, I + i],   gelu(x) = x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))
 //
-// float32 inside; h has the dtype of gate_up. Backward writes (=) both halves of dgate_up.
+// float32 inside; h has the dtype of gate_up. Backward writes (=) both halves of dgate_up. A GPU takes bfloat16, I a multiple of 8.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"

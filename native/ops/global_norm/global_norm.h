@@ -1,11 +1,12 @@
-// L2 norm of a flat float32 arena: squares summed in double over fixed blocks, blocks added in order. Same bits for any thread count.
+// L2 norm of a flat float32 arena: squares summed in double over fixed blocks, block sums added in a fixed order. Same bits every time and
+// for any thread count; the blocks are a backend's own.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"
 
 namespace gt {
 
-// x float32 [N]
-double global_norm(Device& device, const Tensor& x);
+// out float64 [1], x float32 [N], both on the device. On GPUs x is 16-byte aligned.
+void global_norm(Device& device, const Tensor& out, const Tensor& x);
 
 }  // namespace gt

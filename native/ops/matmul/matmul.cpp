@@ -2,6 +2,8 @@
 #include "ops/matmul/matmul.h"
 
 #include "ops/matmul/cpu.h"
+#include "ops/matmul/cublaslt.h"
+#include "ops/matmul/gpu.h"
 
 namespace gt {
 
@@ -14,15 +16,16 @@ static const cpu::Matmul& pick_cpu(DType factors) {
   return GT_PICK(cpu::matmul);
 }
 
-static void multiply(const char* op, Device& device, const cpu::Product& product) {
-  if (product.rows == 0 || product.cols == 0) return;
-  switch (device.kind) {
-    case DeviceKind::cpu: {
-      const cpu::Matmul& backend = pick_cpu(product.factors);
-      return backend.run(device.threads(), device.scratch(backend.scratch_bytes(device.threads().count(), product)), product);
-    }
-    default: no_backend(op, device);
-  }
+static void multiply_on_cpu(Device& device, const cpu::Product& product) {
+  const cpu::Matmul& backend = pick_cpu(product.factors);
+  backend.run(device.threads(), device.scratch(backend.scratch_bytes(device.threads().count(), product)), product);
+}
+
+// What GPUs take; `weight` is the weight or its gradient.
+static void require_gpu_matrices(const char* op, const Device& device, const char* name, const Tensor& factor, const char* weight_name, const Tensor& weight) {
+  const char* backend = name_of(device.kind);
+  require(factor.dtype == DType::bf16, Code::kArgument, op, ": ", name, " is ", factor.describe(), ", the ", backend, " backend takes bfloat16");
+  require(weight.shape[0] % 8 == 0 && weight.shape[1] % 8 == 0, Code::kShape, op, ": ", weight_name, " is ", weight.describe(), ", the ", backend, " backend takes multiples of 8");
 }
 
 // Two matrices of one dtype, and a result.
@@ -33,6 +36,8 @@ static void require_matrices(const char* op, const char* a_name, const Tensor& a
   require(a.dtype == b.dtype, Code::kArgument, op, ": ", b_name, " is ", b.describe(), ", expected ", name_of(a.dtype), " as ", a_name);
 }
 
+static const cublaslt::Library* yardstick(const Device& device) { return device.kind == DeviceKind::cuda ? cublaslt::yardstick() : nullptr; }
+
 void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tensor& weight) {
   const char* op = "matmul_forward";
   require_matrices(op, "x", x, "weight", weight);
@@ -40,7 +45,15 @@ void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tens
   require_shape(op, "x", x, {M, K});
   require_shape(op, "y", y, {M, N});
   require_dtype(op, "y", y, {DType::f32, DType::bf16});
-  multiply(op, device, {{x.data, K, 1}, {weight.data, K, 1}, x.dtype, y.data, y.dtype, false, M, N, K, false});
+  if (M == 0 || N == 0) return;
+  switch (device.kind) {
+    case DeviceKind::cpu: return multiply_on_cpu(device, {{x.data, K, 1}, {weight.data, K, 1}, x.dtype, y.data, y.dtype, false, M, N, K, false});
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require_gpu_matrices(op, device, "x", x, "weight", weight);
+      if (auto* lt = yardstick(device)) return lt->multiply(device.gpu(), y.data, y.dtype, false, {x.data, K, true}, {weight.data, K, true}, M, N, K);
+      return GT_PICK_GPU(device, matmul).forward(device.gpu(), y.data, y.dtype, x.as<bf16>(), weight.as<bf16>(), M, N, K);
+  }
 }
 
 void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, const Tensor& weight) {
@@ -50,7 +63,15 @@ void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, c
   require_shape(op, "dy", dy, {M, N});
   require_shape(op, "dx", dx, {M, K});
   require_dtype(op, "dx", dx, {DType::f32, DType::bf16});
-  multiply(op, device, {{dy.data, N, 1}, {weight.data, 1, K}, dy.dtype, dx.data, dx.dtype, false, M, K, N, false});
+  if (M == 0 || K == 0) return;
+  switch (device.kind) {
+    case DeviceKind::cpu: return multiply_on_cpu(device, {{dy.data, N, 1}, {weight.data, 1, K}, dy.dtype, dx.data, dx.dtype, false, M, K, N, false});
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require_gpu_matrices(op, device, "dy", dy, "weight", weight);
+      if (auto* lt = yardstick(device)) return lt->multiply(device.gpu(), dx.data, dx.dtype, false, {dy.data, N, true}, {weight.data, K, false}, M, K, N);
+      return GT_PICK_GPU(device, matmul).backward_input(device.gpu(), dx.data, dx.dtype, dy.as<bf16>(), weight.as<bf16>(), M, N, K);
+  }
 }
 
 void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor& dy, const Tensor& x) {
@@ -60,7 +81,15 @@ void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor&
   require_shape(op, "x", x, {M, K});
   require_shape(op, "dweight", dweight, {N, K});
   require_dtype(op, "dweight", dweight, {DType::f32});
-  multiply(op, device, {{dy.data, 1, N}, {x.data, 1, K}, dy.dtype, dweight.data, DType::f32, true, N, K, M, true});
+  if (N == 0 || K == 0) return;
+  switch (device.kind) {
+    case DeviceKind::cpu: return multiply_on_cpu(device, {{dy.data, 1, N}, {x.data, 1, K}, dy.dtype, dweight.data, DType::f32, true, N, K, M, true});
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      require_gpu_matrices(op, device, "dy", dy, "dweight", dweight);
+      if (auto* lt = yardstick(device)) return lt->multiply(device.gpu(), dweight.data, DType::f32, true, {dy.data, N, false}, {x.data, K, false}, N, K, M);
+      return GT_PICK_GPU(device, matmul).backward_weight(device.gpu(), dweight.as<float>(), dy.as<bf16>(), x.as<bf16>(), M, N, K);
+  }
 }
 
 }  // namespace gt

@@ -1,10 +1,12 @@
-// The door of qk_norm_rope: checks shapes, dtypes and positions, then picks the backend. The table is computed here, on the host.
+// The door of qk_norm_rope: checks shapes, dtypes and, where they are on the host, positions, then picks the backend. The table is
+// computed here, on the host.
 #include "ops/qk_norm_rope/qk_norm_rope.h"
 
 #include <cmath>
 #include <vector>
 
 #include "ops/qk_norm_rope/cpu.h"
+#include "ops/qk_norm_rope/gpu.h"
 
 namespace gt {
 
@@ -54,6 +56,14 @@ static cpu::HeadLayout check_operands(const char* op, const Tensor& q, const Ten
   return s;
 }
 
+static gpu::HeadLayout gpu_layout(const Device& device, const char* op, const Tensor& qkv, const Tensor& q_weight, const cpu::HeadLayout& s) {
+  const char* backend = name_of(device.kind);
+  require(qkv.dtype == DType::bf16, Code::kArgument, op, ": qkv is ", qkv.describe(), ", the ", backend, " backend takes bfloat16");
+  require(q_weight.dtype == DType::bf16, Code::kArgument, op, ": q_weight is ", q_weight.describe(), ", the ", backend, " backend takes bfloat16");
+  require(s.D % 8 == 0 && s.D <= 256, Code::kShape, op, ": the head size is ", s.D, ", the ", backend, " backend takes multiples of 8 up to 256");
+  return {s.T, int(s.H), int(s.K), int(s.D)};
+}
+
 static const int32_t* checked_positions(const char* op, const Tensor& positions, int64_t P) {
   const int32_t* p = positions.as<int32_t>();
   for (int64_t t = 0; t < positions.shape[0]; t++)
@@ -69,7 +79,9 @@ void qk_norm_rope_forward(Device& device, const Tensor& q, const Tensor& k, cons
       const int32_t* p = checked_positions(op, positions, cos.shape[0]);
       return GT_PICK(cpu::qk_norm_rope).forward(device.threads(), q.data, k.data, rstd.as<float>(), qkv.data, qkv.dtype, q_weight.data, k_weight.data, q_weight.dtype, cos.as<float>(), sin.as<float>(), p, s, eps);
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      return GT_PICK_GPU(device, qk_norm_rope).forward(device.gpu(), q.as<bf16>(), k.as<bf16>(), rstd.as<float>(), qkv.as<bf16>(), q_weight.as<bf16>(), k_weight.as<bf16>(), cos.as<float>(), sin.as<float>(), positions.as<int32_t>(), gpu_layout(device, op, qkv, q_weight, s), eps);
   }
 }
 
@@ -88,7 +100,9 @@ void qk_norm_rope_backward(Device& device, const Tensor& dqkv, const Tensor& dq_
       std::vector<float> partial(size_t((s.T + cpu::kQkNormRopeBlock - 1) / cpu::kQkNormRopeBlock * 2 * s.D));
       return GT_PICK(cpu::qk_norm_rope).backward(device.threads(), dqkv.data, dq_weight.as<float>(), dk_weight.as<float>(), partial.data(), dq.data, dk.data, qkv.data, qkv.dtype, q_weight.data, k_weight.data, q_weight.dtype, rstd.as<float>(), cos.as<float>(), sin.as<float>(), p, s);
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated:
+      return GT_PICK_GPU(device, qk_norm_rope).backward(device.gpu(), dqkv.as<bf16>(), dq_weight.as<float>(), dk_weight.as<float>(), dq.as<bf16>(), dk.as<bf16>(), qkv.as<bf16>(), q_weight.as<bf16>(), k_weight.as<bf16>(), rstd.as<float>(), cos.as<float>(), sin.as<float>(), positions.as<int32_t>(), gpu_layout(device, op, qkv, q_weight, s));
   }
 }
 

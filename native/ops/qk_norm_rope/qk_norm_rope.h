@@ -7,13 +7,16 @@
 //
 // Backward: rotates dq, dk back, then through the norm; writes (=) the query and key heads of dqkv; dq_weight, dk_weight +=
 // (float32, fixed row blocks in order). The value heads of dqkv are attention_backward's to write.
+//
+// On a GPU every tensor is in its memory, positions and table too, and the caller vouches for positions below P; it takes bfloat16
+// qkv and weights, D a multiple of 8 up to 256.
 #pragma once
 #include "core/device.h"
 #include "core/tensor.h"
 
 namespace gt {
 
-// cos, sin float32 [P, D/2] for positions 0..P-1. As transformers computes them: inv_freq[i] = 1 / theta^(2i/D) in float32,
+// cos, sin float32 [P, D/2] on the host for positions 0..P-1. As transformers computes them: inv_freq[i] = 1 / theta^(2i/D) in float32,
 // divided by `factor` (linear scaling; 1 = none), angle = position · inv_freq in float32.
 void rope_table(const Tensor& cos, const Tensor& sin, double theta, double factor);
 

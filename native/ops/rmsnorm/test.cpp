@@ -100,6 +100,35 @@ TEST(accumulates_and_gives_the_same_bits_with_any_thread_count) {
   }
 }
 
+// In place too: a block's gradient of `normed` and of x share a buffer.
+TEST(the_fused_pair_gives_the_bits_of_the_calls_it_stands_for) {
+  const int64_t T = 35, C = 50;
+  Device device(DeviceKind::cpu, 0, 2);
+  std::vector<double> first;
+  for (bool fused : {false, true}) {
+    Random random(11);
+    Fenced<float> residual(T * C), middle(T * C), dmiddle(T * C), x_rstd(T), middle_rstd(T), dweight(C), dnext_weight(C);
+    Fenced<bf16> x(T * C), normed(T * C), branch(T * C), weight(C), next_weight(C);
+    for (auto* t : {&residual, &dmiddle, &dweight, &dnext_weight}) t->randomize(random);
+    for (auto* t : {&x, &branch, &weight, &next_weight}) t->randomize(random);
+    const auto rows = [&](auto& t) { return t.tensor({T, C}); };
+    const Tensor w = weight.tensor({C}), next_w = next_weight.tensor({C}), r = x_rstd.tensor({T}), next_r = middle_rstd.tensor({T});
+    if (fused) {
+      rmsnorm_residual_rmsnorm_forward(device, rows(middle), rows(normed), r, next_r, rows(residual), rows(x), w, next_w, kEps);
+      rmsnorm_residual_rmsnorm_backward(device, rows(branch), rows(dmiddle), dweight.tensor({C}), dnext_weight.tensor({C}), rows(branch), rows(x), w, r, rows(middle), next_w, next_r);
+    } else {
+      rmsnorm_residual_forward(device, rows(middle), r, rows(residual), rows(x), w, kEps);
+      rmsnorm_forward(device, rows(normed), next_r, rows(middle), next_w, kEps);
+      rmsnorm_backward(device, rows(dmiddle), true, dnext_weight.tensor({C}), rows(branch), rows(middle), next_w, next_r);
+      rmsnorm_backward(device, rows(branch), false, dweight.tensor({C}), rows(dmiddle), rows(x), w, r);
+    }
+    std::vector<double> all;
+    for (auto values : {middle.values(), x_rstd.values(), middle_rstd.values(), dmiddle.values(), dweight.values(), dnext_weight.values(), normed.values(), branch.values()}) all.insert(all.end(), values.begin(), values.end());
+    if (first.empty()) first = all;
+    check(all == first, "bits differ");
+  }
+}
+
 TEST(refuses_shapes_that_disagree) {
   Device device(DeviceKind::cpu, 0, 1);
   Fenced<float> x(8), y(8), rstd(3), w(4);

@@ -1,14 +1,9 @@
 #pragma once
 #include "core/parallel.h"
 #include "cpu/isa.h"
+#include "ops/sampling/filters.h"
 
 namespace gt::cpu {
-
-struct SamplingFilters {
-  float temperature;
-  int64_t top_k;        // 1 .. V
-  float drop_below;     // 1 - top_p; negative: no top-p
-};
 
 // next[b] is -1 where the row holds NaN or its largest logit is not finite.
 struct SamplingKernels {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ops/sampling/cpu.h"
+#include "ops/sampling/gpu.h"
 #include "ops/sampling/philox.h"
 
 namespace gt {
@@ -25,24 +26,31 @@ void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const
   require_dtype(op, "next", next, {DType::i32});
   check_options(op, sampling);
   int32_t* out = next.as<int32_t>();
+  const float* z = logits.as<float>();
+
+  const bool greedy = sampling.temperature == 0;
+  std::vector<double> uniforms;
+  for (int64_t b = 0; !greedy && b < B; b++) uniforms.push_back(uniform(sampling.seed, keys[b], steps[b]));
+  SamplingFilters filters;
+  filters.temperature = sampling.temperature;
+  filters.top_k = sampling.top_k == 0 ? V : std::min<int64_t>(sampling.top_k, V);
+  filters.drop_below = sampling.top_p < 1 ? float(1 - sampling.top_p) : -1;
 
   switch (device.kind) {
     case DeviceKind::cpu: {
       const auto& kernels = GT_PICK(cpu::sampling);
-      if (sampling.temperature == 0) {
-        kernels.greedy(device.threads(), out, logits.as<float>(), B, V);
-        break;
-      }
-      std::vector<double> uniforms;
-      for (int64_t b = 0; b < B; b++) uniforms.push_back(uniform(sampling.seed, keys[b], steps[b]));
-      cpu::SamplingFilters filters;
-      filters.temperature = sampling.temperature;
-      filters.top_k = sampling.top_k == 0 ? V : std::min<int64_t>(sampling.top_k, V);
-      filters.drop_below = sampling.top_p < 1 ? float(1 - sampling.top_p) : -1;
-      kernels.sample(device.threads(), out, logits.as<float>(), uniforms.data(), B, V, filters);
+      if (greedy) kernels.greedy(device.threads(), out, z, B, V);
+      else kernels.sample(device.threads(), out, z, uniforms.data(), B, V, filters);
       break;
     }
-    default: no_backend(op, device);
+    case DeviceKind::cuda:
+    case DeviceKind::emulated: {
+      require(V <= gpu::kLargestVocabulary, Code::kShape, op, ": logits is ", logits.describe(), ", the ", name_of(device.kind), " backend takes V up to ", gpu::kLargestVocabulary);
+      const auto& kernels = GT_PICK_GPU(device, sampling);
+      if (greedy) kernels.greedy(device.gpu(), out, z, B, V);
+      else kernels.sample(device.gpu(), out, z, uniforms.data(), B, V, filters);
+      break;
+    }
   }
   for (int64_t b = 0; b < B; b++)
     require(out[b] >= 0, Code::kArgument, op, ": row ", b, " of the logits holds NaN or its largest is not finite; the weights are damaged or training diverged");

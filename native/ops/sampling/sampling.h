@@ -1,5 +1,5 @@
 // The next token of each row of logits: greedy, or sampled with temperature, top-k and top-p (in this order, as transformers does).
-// logits float32 [B, V]. Greedy ties go to the lowest id.
+// logits float32 [B, V] on the device. Greedy ties go to the lowest id.
 //
 // The filters keep what transformers' processors keep (generation/logits_process.py; Holtzman et al. 2020 for top-p):
 //   top-k  every logit not below the k-th largest: ties with it all stay

@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { devices } from '@gemmatune/engine';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { gemmatune, jsonl, longModel, TINY, toolRow, workFolder } from './program.case.js';
 
@@ -128,9 +129,14 @@ describe('a model', () => {
       'has no tokenizer.json, expected one for rows of text',
     ],
     [
+      'for what is no device',
+      async () => [...score(TINY), '--device', 'gpu'],
+      "--device: found 'gpu', expected cpu, cuda, cuda:1 (or another number) or emulated.",
+    ],
+    [
       'for a device that is not there',
-      async () => [...score(TINY), '--device', 'cuda'],
-      'cuda is not part of this build',
+      async () => [...score(TINY), '--device', 'cuda:99'],
+      devices('cuda').problem ?? 'device 99 does not exist',
     ],
   ];
   it.each(cases)('%s', async (_what, words, message) => refused(await words(), message));

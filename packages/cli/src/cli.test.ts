@@ -219,6 +219,23 @@ describe('finetune', () => {
     expect(await readFile(at('run', 'report.html'), 'utf8')).toContain('<svg ');
   });
 
+  it('computes in passes of --tokens-per-pass tokens, with the same log', async () => {
+    const { status, stderr } = await gemmatune(call('passes', '--tokens-per-pass', '20'));
+    expect(stderr).toContain('Plan: up to 2 passes of up to 18 tokens an update.\n');
+    expect(status).toBe(0);
+    const history = async (run: string) =>
+      JSON.parse(await readFile(at(run, 'trainer_state.json'), 'utf8')).log_history.slice(0, 6);
+    for (const [i, row] of (await history('run')).entries())
+      for (const [key, value] of Object.entries<number>(row)) {
+        const got = (await history('passes'))[i][key];
+        expect(Math.abs(got - value), `${key} of update ${i + 1}`).toBeLessThanOrEqual(1e-4 * Math.abs(value));
+      }
+    expect(await readFile(at('passes', 'report.html'), 'utf8')).toContain('up to 2 passes of up to 18 tokens');
+    const refused = await gemmatune(call('short', '--tokens-per-pass', '8'));
+    expect(refused.status).toBe(2);
+    expect(refused.stderr).toContain('tokensPerPass is 8, but the longest row has 9 tokens');
+  });
+
   it('refuses to write over a model, and does with --overwrite', async () => {
     const before = await readFile(at('run', 'model.safetensors'));
     const refused = await gemmatune(call('run'));

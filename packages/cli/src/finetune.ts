@@ -6,6 +6,7 @@ import type { TargetFormat } from '@gemmatune/template';
 import {
   type LogRow,
   learningRateAt,
+  type PassPlan,
   prepareOutput,
   refuseOccupied,
   type TrainEvent,
@@ -73,11 +74,12 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   const { gradientCheckpointing, outputDir } = train;
   await using model = await loadModel(folder, request.device, context, { trainable: true, gradientCheckpointing });
   const trainer = new Trainer(model, { trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train });
+  trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
 
   const before = await measured(model, source, questions, 'Evaluating before', request.maxNewTokens, request, context);
   const { stderr, signal } = context;
-  const end = await withProgress(stderr, (progress) => watch(trainer, progress, signal));
+  const { end, passes } = await withProgress(stderr, (progress) => watch(trainer, progress, signal));
   if (end.reason === 'aborted')
     return {
       status: 'interrupted',
@@ -119,6 +121,7 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     updates: end.step,
     'training time': duration(end.row?.train_runtime ?? Number.NaN),
     'computed with': `${model.dtype} on ${model.device}`,
+    ...(passes && { 'computed in': planText(passes) }),
   };
   const metrics = { before: before ?? undefined, after: after ?? undefined };
   const title = `Fine-tuning ${request.baseModel}`;
@@ -161,16 +164,24 @@ async function measured(
   return flat(await evaluateRows(model, await source.tokenizer(), rows, { maxNewTokens, format, title }, context));
 }
 
-/** Runs the training and draws its progress. Returns its last event. */
-async function watch(trainer: Trainer, progress: Progress, signal: AbortSignal): Promise<TrainEvent & { type: 'end' }> {
+/** Runs the training and draws its progress. */
+async function watch(
+  trainer: Trainer,
+  progress: Progress,
+  signal: AbortSignal,
+): Promise<{ end: TrainEvent & { type: 'end' }; passes: PassPlan | undefined }> {
   const began = performance.now();
   let first = 0;
   let end: (TrainEvent & { type: 'end' }) | undefined;
+  let passes: PassPlan | undefined;
   for await (const event of trainer.train({ signal })) {
     if (event.type === 'start') {
       first = event.step / event.maxSteps;
       if (event.resumedFrom !== null) progress.line(`Continuing from ${event.resumedFrom}, update ${event.step}.`);
       progress.line(`${event.trainRows} rows, ${event.updatesPerEpoch} updates an epoch, ${event.maxSteps} in all.`);
+    } else if (event.type === 'plan') {
+      passes = event;
+      progress.line(`Plan: ${planText(event)}.`);
     } else if (event.type === 'progress') {
       const share = (event.step - 1 + event.microStep / event.microSteps) / event.maxSteps;
       const seconds = (performance.now() - began) / 1000;
@@ -188,7 +199,22 @@ async function watch(trainer: Trainer, progress: Progress, signal: AbortSignal):
     else if (event.type === 'warning') progress.line(`Warning: ${event.message}`);
     else if (event.type === 'end') end = event;
   }
-  return end!;
+  return { end: end!, passes };
+}
+
+const RECOMPUTED = {
+  none: 'nothing recomputed',
+  elementwise: 'norms, rope and GeGLU recomputed',
+  blocks: 'whole blocks recomputed',
+} as const;
+
+/** `1 pass of up to 8,192 tokens an update, 9.1 of 14.7 GB; nothing recomputed` */
+export function planText({ passes, tokens, bytes, available, recompute }: PassPlan): string {
+  const gigabytes = (n: number) => (n / 1e9).toFixed(1);
+  const memory = bytes === null || available === null ? '' : `, ${gigabytes(bytes)} of ${gigabytes(available)} GB`;
+  const how = recompute === null ? '' : `; ${RECOMPUTED[recompute]}`;
+  const count = passes === 1 ? '1 pass' : `up to ${passes} passes`;
+  return `${count} of up to ${tokens.toLocaleString('en')} tokens an update${memory}${how}`;
 }
 
 /** A row of log_history in one line. */

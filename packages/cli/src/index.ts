@@ -24,14 +24,18 @@ export {
 export {
   type Batch,
   type BatchMetrics,
+  type DeviceDescription,
   type DeviceName,
+  type DeviceSpec,
   type DTypeName,
+  devices,
   EngineError,
   type GenerateRequest,
   Model,
   type ModelConfig,
   type ModelOptions,
   parseModelConfig,
+  type Recompute,
   systemInfo,
 } from '@gemmatune/engine';
 export {
@@ -82,6 +86,7 @@ export {
 export { Tokenizer, TokenizerFormatError } from '@gemmatune/tokenizer';
 export {
   type LogRow,
+  type PassPlan,
   resolveTrainOptions,
   TRAIN_OPTIONS,
   TrainError,

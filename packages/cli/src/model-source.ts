@@ -2,11 +2,15 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
-  type DeviceName,
+  type DeviceDescription,
+  type DeviceSpec,
   type DTypeName,
+  devices,
+  EngineError,
   Model,
   type ModelConfig,
   type ModelOptions,
+  parseDevice,
   parseModelConfig,
   systemInfo,
 } from '@gemmatune/engine';
@@ -15,7 +19,7 @@ import { InputError } from '@gemmatune/schema';
 import { ChatTemplate } from '@gemmatune/template';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
-import { count, oneOf, required } from './options.js';
+import { type CliOption, count, oneOf, required } from './options.js';
 import { type Progress, withProgress } from './terminal/progress.js';
 
 export const modelOption = required(
@@ -23,14 +27,21 @@ export const modelOption = required(
   'a model folder or Hub id',
 );
 
+const deviceOption: CliOption<DeviceSpec> = {
+  default: 'cpu',
+  help: 'Where to compute (cpu, cuda, cuda:1, …; emulated runs GPU kernels on the CPU, for tests).',
+  expected: 'cpu, cuda, cuda:1 (or another number) or emulated',
+  accepts: (value): value is DeviceSpec => typeof value === 'string' && parseDevice(value) !== undefined,
+};
+
 export const DEVICE_OPTIONS = {
-  device: oneOf(['auto', 'cpu', 'cuda', 'emulated'], 'auto', 'Where to compute'),
-  dtype: oneOf(['auto', 'float32', 'bfloat16'], 'auto', 'Type of weights in products'),
+  device: deviceOption,
+  dtype: oneOf(['auto', 'float32', 'bfloat16'], 'auto', 'Type of weights in products; a GPU takes bfloat16'),
   threads: count('CPU threads; 0 = one per core.', 0),
 };
 
 export interface DeviceOptions {
-  device: DeviceName | 'auto';
+  device: DeviceSpec;
   dtype: DTypeName | 'auto';
   threads: number;
 }
@@ -51,7 +62,20 @@ export function moved(progress: Progress, title: string) {
 export const megabytes = (bytes: number): string =>
   bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
 
-/** Loads the weights, and says what `auto` chose and why. */
+/** @throws EngineError with the reason where the device cannot be used: before downloads and other long work */
+export function checkDevice(spec: DeviceSpec): void {
+  const { device, index } = parseDevice(spec)!;
+  if (device === 'cpu') return;
+  const { devices: usable, problem } = devices(device);
+  if (usable.some((each) => each.device === `${device}:${index}`)) return;
+  const all = usable.map((each) => each.device).join(', ');
+  throw new EngineError(
+    'ERR_GEMMATUNE_DEVICE',
+    problem ?? `there is no device ${device}:${index}; there are: ${all} (gemmatune doctor tells about them)`,
+  );
+}
+
+/** Loads the weights, and says where and in which type it computes unless the call said both. */
 export async function loadModel(
   folder: string,
   { device, dtype, threads }: DeviceOptions,
@@ -59,21 +83,36 @@ export async function loadModel(
   more: Pick<ModelOptions, 'trainable' | 'gradientCheckpointing'> = {},
 ): Promise<Model> {
   const model = await Model.load(folder, { device, dtype, threads, ...more });
-  if (device === 'auto' || dtype === 'auto') context.note(`Using ${chosen(model, device, dtype)}.`);
+  const named = context.given.has('device');
+  if (!named || dtype === 'auto') context.note(`Using ${placeOf(model)}, ${typeOf(model, dtype, more.trainable)}.`);
+  const gpu = named ? undefined : usableGpu();
+  if (gpu) context.note(`There is a GPU here, ${gpu.name}: --device cuda computes on it.`);
   return model;
 }
 
-function chosen(model: Model, device: string, dtype: string): string {
-  const { backends, fastBfloat16, instructionSet, cores } = systemInfo();
-  const where =
-    device !== 'auto'
-      ? model.device
-      : `${model.device} (${backends.includes('cuda') ? 'asked for by auto' : 'this build has no cuda backend'}; ${instructionSet}, ${cores} cores)`;
-  const type =
-    dtype !== 'auto'
-      ? model.dtype
-      : `${model.dtype} (this CPU ${fastBfloat16 ? 'multiplies bfloat16 in hardware' : 'has no bfloat16 instructions'})`;
-  return `${where}, ${type}`;
+function placeOf({ device, deviceIndex }: Model): string {
+  if (device === 'cpu') {
+    const { instructionSet, cores } = systemInfo();
+    return `cpu (${instructionSet}, ${cores} cores)`;
+  }
+  const gpu = devices(device).devices.find((each) => each.device === `${device}:${deviceIndex}`);
+  return `${device}:${deviceIndex}${gpu ? ` (${describeGpu(gpu)})` : ''}`;
+}
+
+function typeOf(model: Model, dtype: DeviceOptions['dtype'], trainable = false): string {
+  const masters = trainable && model.dtype === 'bfloat16' ? ' with float32 master weights' : '';
+  if (dtype !== 'auto' || model.device !== 'cpu') return `${model.dtype}${masters}`;
+  const why = systemInfo().fastBfloat16 ? 'multiplies bfloat16 in hardware' : 'has no bfloat16 instructions';
+  return `${model.dtype}${masters} (this CPU ${why})`;
+}
+
+export function describeGpu({ name, computeCapability, path }: DeviceDescription): string {
+  return `${name}, compute capability ${computeCapability}, kernels ${path}`;
+}
+
+/** The first CUDA device, where this build can use it. */
+function usableGpu(): DeviceDescription | undefined {
+  return systemInfo().backends.includes('cuda') ? devices('cuda').devices[0] : undefined;
 }
 
 /** Tokenizer and chat template of a model folder, each read when first needed: rows of token ids need neither. */

@@ -7,6 +7,11 @@
 /** Element types of files and of the arithmetic. */
 export type DTypeName = 'float32' | 'bfloat16';
 export type DeviceName = 'cpu' | 'cuda' | 'emulated';
+/**
+ * What the backward pass makes again instead of keeping it: nothing; the outputs of norms, rope and GeGLU (nearly free); all of a layer
+ * but its input (gradient checkpointing: about a third more work). The same bits.
+ */
+export type Recompute = 'none' | 'elementwise' | 'blocks';
 
 /** Gemma 3 text configuration, as plain numbers (see config.ts for where they come from). */
 export interface NativeConfig {
@@ -35,12 +40,13 @@ export interface NativeConfig {
 export interface NativeOptions {
   dtype: DTypeName;
   device: DeviceName;
+  /** Which of the devices of that kind, from 0. */
+  deviceIndex: number;
   /** CPU threads, 0 = one per core. */
   threads: number;
   /** Allocate gradients and AdamW state (16 bytes a parameter in all instead of 2 or 4). */
   trainable: boolean;
-  /** Recompute each layer's activations in backward instead of keeping them: same bits, less memory, about a third more work. */
-  gradientCheckpointing: boolean;
+  recompute: Recompute;
 }
 
 export interface ParameterInfo {
@@ -129,14 +135,38 @@ export interface NativeModel {
   ): Promise<Int32Array[]>;
   /** Ends a running generate at its next token, with ERR_GEMMATUNE_CANCELLED. */
   cancel(): void;
+  /** Bytes that a training pass takes, by what it recomputes; `available`: bytes that passes may use, 0 = not limited (cpu). */
+  plan(tokens: number, targets: number): { bytes: Record<Recompute, number>; available: number };
+  /** From the next pass on. */
+  setRecompute(recompute: Recompute): void;
   /** Bytes held: weights, state, and the largest activation arena so far. */
   memory(): { weights: number; state: number; activations: number };
   /** Frees the memory; waits for a running call. Later calls throw ERR_GEMMATUNE_CLOSED. */
   dispose(): void;
 }
 
+/** As the native core tells about a GPU: versions and capabilities are CUDA's numbers. */
+export interface NativeDevice {
+  /** Among all devices of the kind, those that cannot be used included. */
+  index: number;
+  name: string;
+  /** 75 = compute capability 7.5 */
+  capability: number;
+  /** Kernels used: 750 or 800. */
+  path: number;
+  multiprocessors: number;
+  /** Bytes. */
+  memory: number;
+  free: number;
+  /** 12040 = CUDA 12.4 */
+  driver: number;
+  runtime: number;
+}
+
 export interface NativeModule {
   Model: new (config: NativeConfig, options: NativeOptions) => NativeModel;
   /** What this build and this machine have: instruction sets, the one in use, backends compiled in. */
   info(): { instructionSet: string; cores: number; fastBfloat16: boolean; backends: DeviceName[] };
+  /** The devices of a kind that can be used. `problem`: why there is none, or what is wrong with the first that cannot be used. */
+  devices(kind: 'cuda' | 'emulated'): { devices: NativeDevice[]; problem: string | null };
 }

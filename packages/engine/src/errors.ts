@@ -21,3 +21,30 @@ export class EngineError extends Error {
     this.code = code;
   }
 }
+
+/** Native errors carry a code; they become EngineError, with the native one as cause. */
+function engineError(error: unknown): unknown {
+  if (error instanceof EngineError || !(error instanceof Error)) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code?.startsWith('ERR_GEMMATUNE_') && code !== 'ERR_GEMMATUNE_NATIVE')
+    return new EngineError(code as ErrorCode, error.message, { cause: error });
+  if (code !== undefined && /^E[A-Z]+$/.test(code))
+    return new EngineError('ERR_GEMMATUNE_FILE', error.message, { cause: error });
+  return error;
+}
+
+export function rethrow<T>(body: () => T): T {
+  try {
+    return body();
+  } catch (error) {
+    throw engineError(error);
+  }
+}
+
+export async function rethrowAsync<T>(body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (error) {
+    throw engineError(error);
+  }
+}

@@ -9,25 +9,40 @@ import type {
   NativeModel,
   ParameterInfo,
   Part,
+  Recompute,
   TensorSource,
   Update,
 } from './addon.js';
 import { configJson, type ModelConfig, parseModelConfig } from './config.js';
-import { EngineError, type ErrorCode } from './errors.js';
+import { type DeviceSpec, parseDevice } from './device.js';
+import { EngineError, rethrow, rethrowAsync } from './errors.js';
 import { native, systemInfo } from './native.js';
 import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry, textTensors } from './safetensors.js';
 
 export interface ModelOptions {
-  /** Type of weights in products and of activations; sums are float32. `auto`: bfloat16 where the CPU multiplies it in hardware, else float32. */
+  /**
+   * Type of weights in products and of activations; sums are float32, and so are master weights in training. `auto`: bfloat16 on a
+   * GPU, which takes no other, and where the CPU multiplies it in hardware; else float32.
+   */
   dtype?: DTypeName | 'auto';
-  /** `auto`: cpu. A device this build does not have is refused, never replaced. */
-  device?: DeviceName | 'auto';
+  /** Default: cpu. A device that is not there is refused with the reason, never replaced. */
+  device?: DeviceSpec;
   /** CPU threads; default one per core. The result does not depend on it. */
   threads?: number;
   /** Hold gradients, AdamW moments and float32 master weights (16 bytes a parameter in all). */
   trainable?: boolean;
-  /** Recompute activations in the backward pass: the same bits, less memory, about a third more work. */
+  /** What the backward pass makes again instead of keeping it; default nothing. The same bits, less memory. */
+  recompute?: Recompute;
+  /** The same as recompute 'blocks', under the name that trainers have for it. */
   gradientCheckpointing?: boolean;
+}
+
+/** Memory of a training pass over a number of tokens and targets, in bytes. */
+export interface PassMemory {
+  /** By what is recomputed. */
+  bytes: Readonly<Record<Recompute, number>>;
+  /** What passes may use: free on the device, and what they hold already. null: not limited (cpu). */
+  available: number | null;
 }
 
 export interface GenerateRequest extends Partial<Omit<GenerateOptions, 'stopIds'>> {
@@ -58,6 +73,7 @@ export class Model implements AsyncDisposable {
   readonly config: ModelConfig;
   readonly dtype: DTypeName;
   readonly device: DeviceName;
+  readonly deviceIndex: number;
   readonly parameters: readonly ParameterInfo[];
   readonly #native: NativeModel;
   readonly #configJson: Record<string, unknown>;
@@ -76,13 +92,20 @@ export class Model implements AsyncDisposable {
     this.#configJson = json;
     this.#generationJson = generation;
     this.#folder = folder;
-    this.device = options.device === undefined || options.device === 'auto' ? 'cpu' : options.device;
-    this.dtype =
-      options.dtype === undefined || options.dtype === 'auto'
-        ? systemInfo().fastBfloat16
-          ? 'bfloat16'
-          : 'float32'
-        : options.dtype;
+    const where = parseDevice(options.device ?? 'cpu');
+    if (where === undefined)
+      throw new EngineError(
+        'ERR_GEMMATUNE_ARGUMENT',
+        `device is '${options.device}', expected cpu, cuda, cuda:1 (or another number) or emulated`,
+      );
+    this.device = where.device;
+    this.deviceIndex = where.index;
+    const {
+      dtype = 'auto',
+      gradientCheckpointing = false,
+      recompute = gradientCheckpointing ? 'blocks' : 'none',
+    } = options;
+    this.dtype = dtype === 'auto' ? fastDtype(where.device) : dtype;
     const { layerTypes, bosTokenId: _bos, padTokenId: _pad, eosTokenIds: _eos, ...numbers } = config;
     this.#native = rethrow(
       () =>
@@ -91,9 +114,10 @@ export class Model implements AsyncDisposable {
           {
             dtype: this.dtype,
             device: this.device,
+            deviceIndex: this.deviceIndex,
             threads: options.threads ?? 0,
             trainable: options.trainable ?? false,
-            gradientCheckpointing: options.gradientCheckpointing ?? false,
+            recompute,
           },
         ),
     );
@@ -255,6 +279,17 @@ export class Model implements AsyncDisposable {
     return this.#call(() => this.#native.read(part, index));
   }
 
+  /** What a training pass over so many tokens, with so many targets, would take, and what there is for it. Grows with both. */
+  plan(tokens: number, targets: number): PassMemory {
+    const { bytes, available } = rethrow(() => this.#native.plan(tokens, targets));
+    return { bytes, available: this.device === 'cpu' ? null : available };
+  }
+
+  /** What the backward pass recomputes from the next pass on. The same bits. */
+  setRecompute(recompute: Recompute): void {
+    rethrow(() => this.#native.setRecompute(recompute));
+  }
+
   /** Bytes held: weights (with masters), training state, and the largest activations so far. */
   memory(): { weights: number; state: number; activations: number } {
     return rethrow(() => this.#native.memory());
@@ -305,6 +340,11 @@ export class Model implements AsyncDisposable {
   }
 }
 
+/** The type that multiplies fastest there. */
+function fastDtype(device: DeviceName): DTypeName {
+  return device !== 'cpu' || systemInfo().fastBfloat16 ? 'bfloat16' : 'float32';
+}
+
 const STATE_FILES = [
   ['weight', 'master.safetensors'],
   ['exp_avg', 'exp_avg.safetensors'],
@@ -328,32 +368,5 @@ async function readJson(path: string, optional = false): Promise<Record<string, 
     return JSON.parse(text) as Record<string, unknown>;
   } catch (cause) {
     throw new EngineError('ERR_GEMMATUNE_FILE', `${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** Native errors carry a code; they become EngineError, with the native one as cause. */
-function engineError(error: unknown): unknown {
-  if (error instanceof EngineError || !(error instanceof Error)) return error;
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code?.startsWith('ERR_GEMMATUNE_') && code !== 'ERR_GEMMATUNE_NATIVE')
-    return new EngineError(code as ErrorCode, error.message, { cause: error });
-  if (code !== undefined && /^E[A-Z]+$/.test(code))
-    return new EngineError('ERR_GEMMATUNE_FILE', error.message, { cause: error });
-  return error;
-}
-
-function rethrow<T>(body: () => T): T {
-  try {
-    return body();
-  } catch (error) {
-    throw engineError(error);
-  }
-}
-
-async function rethrowAsync<T>(body: () => Promise<T>): Promise<T> {
-  try {
-    return await body();
-  } catch (error) {
-    throw engineError(error);
   }
 }

@@ -26,6 +26,11 @@ export class TrainingOrder {
     this.#plan = plan;
   }
 
+  /** The micro-batches of every update of the run. */
+  *[Symbol.iterator](): Generator<MicroBatchRows[]> {
+    for (let step = 1; step <= this.#plan.maxSteps; step++) yield this.microBatches(step);
+  }
+
   /** The micro-batches of update `step`, counted from 1. */
   microBatches(step: number): MicroBatchRows[] {
     const { updatesPerEpoch } = this.#plan;

@@ -1,7 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { EncodedRow } from '@gemmatune/data';
-import type { Batch, BatchMetrics, Update } from '@gemmatune/engine';
+import type { Batch, BatchMetrics, PassMemory, Recompute, Update } from '@gemmatune/engine';
 import type { TrainableModel } from './loop.js';
 
 /**
@@ -22,6 +22,13 @@ export class BigramModel implements TrainableModel {
   readonly batches: Batch[] = [];
   /** Multiplies the gradients of the updates it names (counted from 1): NaN makes a step diverge. */
   poison: (update: number) => number = () => 1;
+  /** What a pass takes; by default memory is not limited. */
+  plan: (tokens: number, targets: number) => PassMemory = () => ({
+    bytes: { none: 0, elementwise: 0, blocks: 0 },
+    available: null,
+  });
+  /** Every mode asked for, in order. */
+  readonly recomputed: Recompute[] = [];
   /** Called before anything is written. */
   beforeSave: (folder: string) => void = () => {};
 
@@ -36,6 +43,10 @@ export class BigramModel implements TrainableModel {
       { name: 'model.embed_tokens.weight', shape: [vocabSize, vocabSize], decay: true },
       { name: 'model.bias', shape: [vocabSize], decay: false },
     ];
+  }
+
+  setRecompute(recompute: Recompute): void {
+    this.recomputed.push(recompute);
   }
 
   async accumulate(batch: Batch): Promise<BatchMetrics> {

@@ -65,6 +65,12 @@ export const TRAIN_OPTIONS = {
   ),
   packing: flag(false, 'Fill sequences of maxLength tokens with several rows.'),
   gradientCheckpointing: flag(false, 'Recompute activations in backward: less memory, same result.'),
+
+  tokensPerPass: optional(
+    integer(8192, 'Most tokens computed at once. Unset: a micro-batch on the CPU, as much as fits on a GPU.', {
+      min: 1,
+    }),
+  ),
 };
 
 type ValueOf<O> = O extends Option<infer T> ? T : never;

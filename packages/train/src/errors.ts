@@ -6,6 +6,8 @@ export const TRAIN_ERROR_CODES = [
   'ERR_GEMMATUNE_FILE',
   /** The checkpoint does not belong to this run (other data, other settings). */
   'ERR_GEMMATUNE_RESUME',
+  /** Not even the smallest pass fits the device's memory. */
+  'ERR_GEMMATUNE_MEMORY',
   /** Too many updates in a row had a gradient that is not finite. */
   'ERR_GEMMATUNE_DIVERGED',
 ] as const;

@@ -1,9 +1,12 @@
+import type { PassPlan } from './plan.js';
+
 /** One row of TRL's log_history, keys in TRL's order. null stands for a number that was not finite, once it has been through a file. */
 export type LogRow = Record<string, number | null>;
 
 /** What `for await (const event of trainer.train())` hears. Numbers are plain; steps count from 1. */
 export type TrainEvent =
   | StartEvent
+  | PlanEvent
   | ProgressEvent
   | { type: 'log'; row: LogRow }
   | { type: 'evaluating'; step: number; batch: number; batches: number }
@@ -18,7 +21,8 @@ export type WarningCode =
   | 'non-finite'
   | 'no-checkpoint'
   | 'checkpoint-skipped'
-  | 'best-missing';
+  | 'best-missing'
+  | 'other-passes';
 
 export interface StartEvent {
   type: 'start';
@@ -35,7 +39,12 @@ export interface StartEvent {
   resumedFrom: string | null;
 }
 
-/** After each micro-batch. */
+/** After 'start', where passes are not simply the micro-batches: on a GPU, or with tokensPerPass. */
+export interface PlanEvent extends PassPlan {
+  type: 'plan';
+}
+
+/** After each pass: a micro-batch, or what the plan made of them. */
 export interface ProgressEvent {
   type: 'progress';
   /** The update under way. */
@@ -45,7 +54,7 @@ export interface ProgressEvent {
   microStep: number;
   microSteps: number;
   epoch: number;
-  /** Mean loss over the targets of this micro-batch. */
+  /** Mean loss over the targets of this pass. */
   loss: number;
   /** Tokens trained on since the start of the run. */
   tokens: number;

@@ -1,12 +1,14 @@
 import { setImmediate } from 'node:timers/promises';
 import { type EncodedRow, packBatch } from '@gemmatune/data';
-import type { Model } from '@gemmatune/engine';
+import type { BatchMetrics, Model } from '@gemmatune/engine';
 import { type MicroBatchRows, TrainingOrder } from './batches.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
 import type { LogRow, TrainEvent, WarningCode } from './events.js';
 import { emptyWindow, endRow, trainRow } from './log.js';
+import { added, noMetrics } from './metrics.js';
+import { type PassPlan, passesOf, planPasses } from './plan.js';
 import { checkRows, itemsOf } from './rows.js';
 import { RunFolder } from './run-folder.js';
 import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
@@ -15,7 +17,16 @@ import { freshState, leftover, type MicroBatch, type RunState, recordBest, recor
 /** What training needs of a model; the engine's Model is one. */
 export type TrainableModel = Pick<
   Model,
-  'parameters' | 'accumulate' | 'update' | 'discard' | 'score' | 'save' | 'saveState' | 'loadState'
+  | 'parameters'
+  | 'plan'
+  | 'setRecompute'
+  | 'accumulate'
+  | 'update'
+  | 'discard'
+  | 'score'
+  | 'save'
+  | 'saveState'
+  | 'loadState'
 >;
 
 export interface TrainerInput {
@@ -48,6 +59,8 @@ export class Trainer {
   readonly #rowsWithoutTargets: number;
   readonly #run: RunFolder;
   #state: RunState = freshState();
+  /** null: every micro-batch is a pass. */
+  #passes: PassPlan | null = null;
   #savedStep = 0;
   #started = false;
   /** When #state.seconds was last brought up to date. */
@@ -75,7 +88,7 @@ export class Trainer {
   }
 
   /**
-   * Trains to the end, or until `signal` aborts: then it stops after the running micro-batch with a checkpoint of the last complete
+   * Trains to the end, or until `signal` aborts: then it stops after the running pass with a checkpoint of the last complete
    * update. Gradients of an update under way are discarded; `resume: true` repeats it. The consumer sets the pace: training waits while an event is handled.
    * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME or _DIVERGED; or the engine's own error
    */
@@ -91,6 +104,15 @@ export class Trainer {
       going = (yield* this.#update(signal)) && (yield* this.#afterUpdate(signal));
     }
     yield* going ? this.#finish() : this.#abort();
+  }
+
+  /**
+   * How updates would be computed if training started now, with the memory that is free; null: each micro-batch by itself.
+   * @param before tokensPerPass of the checkpoint that training goes on from
+   * @throws TrainError ERR_GEMMATUNE_MEMORY where the rows do not fit the device
+   */
+  planPasses(before: number | null = null): PassPlan | null {
+    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), this.options, before);
   }
 
   /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. */
@@ -109,6 +131,7 @@ export class Trainer {
     if (folder !== null) await this.#model.loadState(folder);
     const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length };
     yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
+    yield* this.#startPasses();
     for (const { code, message } of notes) yield this.#warning(code, message);
     if (this.#rowsWithoutTargets > 0) {
       const message = `${this.#rowsWithoutTargets} of ${counts.trainRows} rows have no target token and teach nothing.`;
@@ -116,17 +139,41 @@ export class Trainer {
     }
   }
 
-  /** One optimizer update. Returns false where an abort came before its last micro-batch. */
+  async *#startPasses(): AsyncGenerator<TrainEvent, void, undefined> {
+    const before = this.#state.tokensPerPass;
+    const passes = this.planPasses(before);
+    this.#passes = passes;
+    this.#state.tokensPerPass = passes?.tokensPerPass ?? null;
+    if (passes === null) return;
+    if (passes.recompute !== null) this.#model.setRecompute(passes.recompute);
+    yield { type: 'plan', ...passes };
+    if (before !== null && before !== passes.tokensPerPass) {
+      const message = `The checkpoint was trained in passes of up to ${before} tokens, and now they have up to ${passes.tokensPerPass}: sums are rounded otherwise.`;
+      yield this.#warning('other-passes', message);
+    }
+  }
+
+  /** One optimizer update. Returns false where an abort came before its last pass. */
   async *#update(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
     const { options, plan } = this;
     const state = this.#state;
     const step = state.step + 1;
     const microBatches = this.#order.microBatches(step);
+    const passes = passesOf(microBatches, this.#passes?.tokensPerPass ?? null, options.compat);
     const done: MicroBatch[] = [];
-    for (const microBatch of microBatches) {
-      done.push(await this.#accumulate(microBatch));
-      yield this.#progress(done, microBatches.length);
-      if (signal?.aborted && done.length < microBatches.length) return false;
+    const progress = { microStep: 0, microSteps: microBatches.length, tokens: state.tokens };
+    let sums = noMetrics();
+    for (const [i, pass] of passes.entries()) {
+      const metrics = await this.#accumulate(pass.rows);
+      sums = added(sums, metrics);
+      if (pass.completed.length > 0) {
+        done.push({ metrics: sums, ...counts(pass.completed, options) });
+        sums = noMetrics();
+      }
+      progress.microStep += pass.completed.length;
+      progress.tokens += tokensOf(pass.rows);
+      yield this.#progress(progress, metrics);
+      if (signal?.aborted && i + 1 < passes.length) return false;
       await setImmediate(); // where the model answers at once, timers and signals still get their turn
     }
 
@@ -153,17 +200,13 @@ export class Trainer {
     return true;
   }
 
-  async #accumulate({ rows, items }: MicroBatchRows): Promise<MicroBatch> {
+  async #accumulate(rows: EncodedRow[]): Promise<BatchMetrics> {
     const batch = packBatch(rows);
-    const tokens = batch.tokens.length;
     const began = performance.now();
     const metrics = await this.#model.accumulate(batch);
     this.#work.seconds += (performance.now() - began) / 1000;
-    this.#work.tokens += tokens;
-    const padded = this.options.packing
-      ? tokens
-      : rows.length * Math.max(...rows.map(({ inputIds }) => inputIds.length));
-    return { metrics, items, tokens, padded };
+    this.#work.tokens += batch.tokens.length;
+    return metrics;
   }
 
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
@@ -250,20 +293,20 @@ export class Trainer {
     );
   }
 
-  #progress(done: readonly MicroBatch[], microSteps: number): TrainEvent {
-    const { metrics } = done.at(-1)!;
-    const { step, tokens } = this.#state;
+  #progress(
+    now: { microStep: number; microSteps: number; tokens: number },
+    { lossSum, targets }: BatchMetrics,
+  ): TrainEvent {
+    const { step } = this.#state;
     const { updatesPerEpoch, batchesPerEpoch, maxSteps } = this.plan;
-    const batches = (step % updatesPerEpoch) * this.options.gradientAccumulationSteps + done.length;
+    const batches = (step % updatesPerEpoch) * this.options.gradientAccumulationSteps + now.microStep;
     return {
       type: 'progress',
       step: step + 1,
       maxSteps,
-      microStep: done.length,
-      microSteps,
+      ...now,
       epoch: Math.floor(step / updatesPerEpoch) + batches / batchesPerEpoch,
-      loss: metrics.lossSum / metrics.targets,
-      tokens: done.reduce((sum, batch) => sum + batch.tokens, tokens),
+      loss: lossSum / targets,
       tokensPerSecond: this.#work.tokens / this.#work.seconds,
     };
   }
@@ -282,6 +325,20 @@ export class Trainer {
   #warning(code: WarningCode, message: string): TrainEvent {
     return { type: 'warning', code, message, step: this.#state.step };
   }
+}
+
+const tokensOf = (rows: readonly EncodedRow[]): number => rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
+
+/** What micro-batches count for, whatever passes they were computed in. */
+function counts(microBatches: readonly MicroBatchRows[], { packing }: TrainOptions): Omit<MicroBatch, 'metrics'> {
+  const sum = { items: 0, tokens: 0, padded: 0 };
+  for (const { rows, items } of microBatches) {
+    const tokens = tokensOf(rows);
+    sum.items += items;
+    sum.tokens += tokens;
+    sum.padded += packing ? tokens : rows.length * Math.max(...rows.map(({ inputIds }) => inputIds.length));
+  }
+  return sum;
 }
 
 /** What is to be told about an update that did not go as it should. */

@@ -1,5 +1,16 @@
 import type { BatchMetrics } from '@gemmatune/engine';
 
+export const noMetrics = (): BatchMetrics => ({ lossSum: 0, targets: 0, correct: 0, entropySum: 0 });
+
+export function added(a: BatchMetrics, b: BatchMetrics): BatchMetrics {
+  return {
+    lossSum: a.lossSum + b.lossSum,
+    targets: a.targets + b.targets,
+    correct: a.correct + b.correct,
+    entropySum: a.entropySum + b.entropySum,
+  };
+}
+
 /** Sums over batches from which both ways of averaging follow. Plain numbers: a checkpoint carries them. */
 export interface MetricSums {
   batches: number;

@@ -4,7 +4,7 @@ import type { TrainOptionName, TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
 import type { LogRow } from './events.js';
 import { shown } from './option.js';
-import type { RunState } from './state.js';
+import { freshState, type RunState } from './state.js';
 
 const VERSION = 1;
 
@@ -82,5 +82,5 @@ export function restoredState(
     const before = then.settings[name];
     if (before !== value) throw refuse(`${name} was ${shown(before)}, and now it is ${shown(value)}`);
   }
-  return { ...then.state, logHistory: trainerState.log_history as LogRow[] };
+  return { ...freshState(), ...then.state, logHistory: trainerState.log_history as LogRow[] };
 }

@@ -2,9 +2,11 @@ import { type EncodedRow, IGNORE, packRows, TRL_PACKING_ROWS } from '@gemmatune/
 import type { TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
 
-/** Position 0 is never a target: nothing comes before it. */
-function hasTarget({ labels }: EncodedRow): boolean {
-  return labels.some((label, position) => position > 0 && label !== IGNORE);
+/** Tokens that are learnt. Position 0 is never a target: nothing comes before it. */
+export function targetsOf({ labels }: EncodedRow): number {
+  let targets = 0;
+  for (let position = 1; position < labels.length; position++) if (labels[position] !== IGNORE) targets++;
+  return targets;
 }
 
 /**
@@ -26,7 +28,7 @@ export function checkRows(rows: readonly EncodedRow[], name: string): number {
       );
     }
   }
-  const without = rows.filter((row) => !hasTarget(row)).length;
+  const without = rows.filter((row) => targetsOf(row) === 0).length;
   if (without === rows.length) {
     throw refuse(
       `None of the ${rows.length} rows of ${name} has a target token (a label that is not ${IGNORE}); check the loss mask.`,

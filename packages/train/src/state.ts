@@ -26,6 +26,8 @@ export interface RunState {
   best: { metric: number; step: number } | null;
   /** Step of the checkpoint that holds the best model saved so far. */
   bestCheckpoint: number | null;
+  /** Most tokens of a pass, where passes were planned: a resumed run sums in the same order. */
+  tokensPerPass: number | null;
   /** False where an abort came between an update and the evaluation due after it. */
   evaluated: boolean;
   logHistory: LogRow[];
@@ -45,17 +47,18 @@ export function freshState(): RunState {
     nonFinite: 0,
     best: null,
     bestCheckpoint: null,
+    tokensPerPass: null,
     evaluated: true,
     logHistory: [],
   };
 }
 
-/** One micro-batch that is done. */
+/** Micro-batches that are done: one, unless a pass holds rows of several. */
 export interface MicroBatch {
   metrics: BatchMetrics;
   items: number;
   tokens: number;
-  /** Tokens with right padding to the longest row. */
+  /** Tokens with right padding to the longest row of each micro-batch. */
   padded: number;
 }
 

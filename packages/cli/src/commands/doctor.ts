@@ -1,33 +1,36 @@
-import { existsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, homedir, release, totalmem } from 'node:os';
 import { join } from 'node:path';
-import { systemInfo } from '@gemmatune/engine';
+import { type DeviceDescription, devices, systemInfo } from '@gemmatune/engine';
 import { resolveToken } from '@gemmatune/hub';
 import { command } from '../command.js';
-import { megabytes } from '../model-source.js';
+import { describeGpu, megabytes } from '../model-source.js';
 import { table } from '../terminal/table.js';
 
 export const doctor = command({
   usage: '',
   options: {},
   async run(_options, context) {
-    const result = {
+    const machine = {
       node: process.version,
       platform: `${process.platform}-${process.arch}, ${release()}`,
       glibc: glibc(),
       cpu: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores for this process`,
       memory: `${megabytes(freemem())} free of ${megabytes(totalmem())}`,
-      ...nativeCore(),
+    };
+    const { core, gpus } = nativeCore();
+    const places = {
       hugging_face_token: await tokenSource(),
       hub_cache: await place(hubCache()),
       working_folder: await place(process.cwd()),
     };
-    await context.print(
-      context.json
-        ? `${JSON.stringify(result)}\n`
-        : `${table([['what', 'found'], ...Object.entries(result).map(([key, value]) => [key.replaceAll('_', ' '), value])])}\n`,
-    );
+    if (context.json) await context.print(`${JSON.stringify({ ...machine, ...core, devices: gpus, ...places })}\n`);
+    else {
+      const found = Object.fromEntries(gpus.map((gpu) => [gpu.device, gpuText(gpu)]));
+      const lines = Object.entries({ ...machine, ...core, ...found, ...places });
+      const rows = lines.map(([key, value]) => [key.replaceAll('_', ' '), value]);
+      await context.print(`${table([['what', 'found'], ...rows])}\n`);
+    }
     return undefined;
   },
 });
@@ -37,25 +40,33 @@ function glibc(): string {
   return header?.glibcVersionRuntime ?? 'none (another C library, or not Linux)';
 }
 
-/** What the addon was built with and would use, or why it cannot be loaded. */
-function nativeCore(): Record<string, string> {
+/** What the addon was built with and would use, and the devices it finds or why there is none. */
+function nativeCore(): { core: Record<string, string>; gpus: DeviceDescription[] } {
   let info: ReturnType<typeof systemInfo>;
   try {
     info = systemInfo();
   } catch (error) {
-    return { native_core: `cannot be loaded: ${(error as Error).message}` };
+    return { core: { native_core: `cannot be loaded: ${(error as Error).message}` }, gpus: [] };
   }
   const { instructionSet, cores, fastBfloat16, backends } = info;
-  return {
+  const cuda = devices('cuda');
+  const emulated = backends.includes('emulated') ? devices('emulated').devices : [];
+  const core = {
     native_core: `loaded, ${cores} threads, kernels for ${instructionSet}`,
     dtype: fastBfloat16 ? 'bfloat16 (multiplied in hardware)' : 'float32 (this CPU has no bfloat16 instructions)',
     backends: backends.join(', '),
-    cuda: backends.includes('cuda') ? 'built in' : `not used: this build has no cuda backend; ${driver()}`,
+    cuda: [
+      ...(cuda.devices.length > 0 ? [`${cuda.devices.length} found`] : []),
+      ...(cuda.problem === null ? [] : [cuda.problem]),
+    ].join('; '),
   };
+  return { core, gpus: [...cuda.devices, ...emulated] };
 }
 
-function driver(): string {
-  return existsSync('/proc/driver/nvidia/version') ? 'an NVIDIA driver is there' : 'no NVIDIA driver is there either';
+function gpuText(gpu: DeviceDescription): string {
+  const memory = `${megabytes(gpu.free)} free of ${megabytes(gpu.memory)}`;
+  const what = gpu.driver === null ? 'for tests' : `driver for CUDA ${gpu.driver}, this build has ${gpu.runtime}`;
+  return `${describeGpu(gpu)}, ${memory}, ${what}`;
 }
 
 /** Where the token comes from. The token itself is never shown. */

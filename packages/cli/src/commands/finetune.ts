@@ -6,7 +6,7 @@ import { type Context, command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
 import { DONE, INTERRUPTED } from '../exit-status.js';
 import { claimOutput, type FinetuneResult, runFinetune } from '../finetune.js';
-import { DEVICE_OPTIONS, modelFolder, modelOption } from '../model-source.js';
+import { checkDevice, DEVICE_OPTIONS, modelFolder, modelOption } from '../model-source.js';
 import { count, required, text, UsageError } from '../options.js';
 import { naming } from '../output.js';
 import { datasetFiles, formatOption } from '../rows.js';
@@ -43,7 +43,9 @@ export const finetune = command({
     'Names of TRL and transformers (per_device_train_batch_size, warmup_ratio, max_seq_length, …) are accepted too.',
     'With --dataset, --seed decides the shuffle (40 where not given) and the order of training; --data-seed the latter alone.',
     'Without --eval-steps or --eval-strategy, evaluation rows are scored after every epoch. Ctrl-C stops after the running',
-    'micro-batch with a checkpoint; --resume goes on from it.',
+    'pass (a micro-batch, on the CPU) with a checkpoint; --resume goes on from it.',
+    'On a GPU products are of bfloat16, with float32 master weights; the micro-batches of an update are computed in as few passes as',
+    'its memory takes, which changes no result but by the rounding of sums. The plan is printed before training.',
   ],
   options,
   aliases: TRAIN_OPTION_ALIASES,
@@ -61,6 +63,7 @@ export const finetune = command({
         '--evaluate needs rows that are not trained on: give --eval-file, or --eval with --dataset.',
       );
 
+    checkDevice(given.device);
     const train = { ...trainOptions(context, given, evalRows), outputDir: given.outputDir };
     await claimOutput(train);
     const folder = await modelFolder(given.model, context);

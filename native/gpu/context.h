@@ -1,0 +1,94 @@
+// One GPU as the rest of the core sees it: memory, copies and a stream, behind virtual functions, so that core/ and model/ need no
+// CUDA header and one binary can hold two of them: `cuda` (the CUDA runtime) and `emulated` (gpu/emulator.h). Plain C++17: nvcc 11.8
+// compiles whatever includes this.
+//
+// Everything runs in the order of the calls, on one stream, and asynchronously unless it says otherwise.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gt::gpu {
+
+// The two code paths of kernels with tensor-core products. sm75 (Turing): scaled fp16 containers, m16n8k8, loads through registers.
+// sm80 (Ampere and newer): bfloat16, m16n8k16, cp.async. sm75 also runs on newer devices, so that T4's numerics can be checked there.
+enum class Level : int { sm75 = 750, sm80 = 800 };
+
+struct Description {
+  std::string name;                 // "Tesla T4"
+  int capability = 0;               // 75, 80, 86, 89, 90
+  int multiprocessors = 0;
+  int64_t memory = 0;               // bytes
+  int driver = 0, runtime = 0;      // as CUDA counts: 12040 is 12.4
+};
+
+class Context {
+ public:
+  virtual ~Context() = default;
+  Context(const Context&) = delete;
+
+  // Zeroed, 256-byte aligned; null when the device has no such piece of memory left.
+  virtual void* allocate(size_t bytes) = 0;
+  virtual void release(void* pointer) = 0;
+  virtual void free_memory(int64_t* free, int64_t* total) = 0;
+
+  virtual void zero(void* pointer, size_t bytes) = 0;
+  virtual void copy_within(void* to, const void* from, size_t bytes) = 0;  // ranges of this device, not overlapping
+  // `from` may be reused at once.
+  virtual void copy_from_host(void* to, const void* from, size_t bytes) = 0;
+  // Complete on return.
+  virtual void copy_to_host(void* to, const void* from, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // Small host data for the kernels of one op (ids, block lists, constants): copied to a ring that is uploaded beside the running
+  // kernels. `from` may be reused at once; the result is for launches up to the next kRing bytes of staging. 256-byte aligned.
+  virtual const void* stage(const void* from, size_t bytes) = 0;
+
+  // Starts copying device memory to a pinned buffer behind the work launched so far; `wait` ends when that copy is done, while later
+  // work may still run. One at a time.
+  virtual void fetch(const void* from, size_t bytes) = 0;
+  virtual const void* wait() = 0;
+
+  // A buffer that ops share, grown to the largest size asked for; contents undefined, for the launches until the next call.
+  virtual void* scratch(size_t bytes) = 0;
+
+  int index = 0;  // of the device, among its kind
+  Level level = Level::sm80;
+  Description description;
+  void* stream = nullptr;  // cudaStream_t, for gpu/kernel.h's launch
+
+ protected:
+  Context() = default;
+};
+
+}  // namespace gt::gpu
+
+// The same file, gpu/runtime.cu, compiled for each. Both throw Error(kDevice) with the reason when there is no such device.
+#define GT_DECLARE_RUNTIME                                               \
+  std::unique_ptr<gpu::Context> open(int index, gpu::Level highest);     \
+  /* What there is; `problem` says why there is nothing, else "". */     \
+  std::vector<gpu::Description> devices(std::string* problem)
+
+namespace gt::cuda { GT_DECLARE_RUNTIME; }
+namespace gt::emulated { GT_DECLARE_RUNTIME; }
+
+// A table of launchers, one op's: `GT_DECLARE_GPU_TABLES(Rmsnorm, rmsnorm)` in ops/<op>/gpu.h declares it for both; cuda.cu defines
+// `const gpu::Rmsnorm rmsnorm = {...}` in namespace gt::GT_GPU; the door calls GT_PICK_GPU(device, rmsnorm).
+#define GT_DECLARE_GPU_TABLES(Type, name)               \
+  namespace gt::cuda { extern const gpu::Type name; }   \
+  namespace gt::emulated { extern const gpu::Type name; }
+#if defined(GEMMATUNE_CUDA) && defined(GEMMATUNE_EMULATED)
+#define GT_PICK_GPU(device, name) ((device).kind == DeviceKind::cuda ? cuda::name : emulated::name)
+#elif defined(GEMMATUNE_CUDA)
+#define GT_PICK_GPU(device, name) (cuda::name)
+#elif defined(GEMMATUNE_EMULATED)
+#define GT_PICK_GPU(device, name) (emulated::name)
+#else
+namespace gt::gpu {
+template <class Table>
+Table& missing() { throw 0; }  // never reached: no Device of these kinds can be made
+}
+#define GT_PICK_GPU(device, name) (::gt::gpu::missing<decltype(emulated::name)>())
+#endif
