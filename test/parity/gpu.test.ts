@@ -58,6 +58,9 @@ describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {
     delete process.env.GEMMATUNE_GPU;
   });
   const device = 'emulated' as const;
+  // What most tests compare with: trained once.
+  let trained: ReturnType<typeof train> | undefined;
+  const once = () => (trained ??= train({ device }));
 
   it("errs at most twice as much as PyTorch's own bfloat16, against float64", async () => {
     const forward = loadForward(name);
@@ -86,7 +89,7 @@ describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {
   });
 
   it('follows ten float32 updates of torch and of the CPU as closely as the bfloat16 CPU does', async () => {
-    const gpu = await train({ device });
+    const gpu = await once();
     const float32 = await train({ device: 'cpu', dtype: 'float32' });
     const bfloat16 = await train({ device: 'cpu', dtype: 'bfloat16' });
     for (const [i, step] of golden.steps.entries()) {
@@ -102,7 +105,7 @@ describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {
   });
 
   it('gives the same bits twice, and whatever is recomputed in the backward pass', async () => {
-    const first = await train({ device });
+    const first = await once();
     for (const options of [{}, { recompute: 'elementwise' }, { recompute: 'blocks' }] as const) {
       const other = await train({ device, ...options });
       expect(other.losses).toEqual(first.losses);
@@ -112,7 +115,7 @@ describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {
   });
 
   it('takes one packed pass for many micro-batches: the first losses are the same numbers, the weights agree', async () => {
-    const apart = await train({ device });
+    const apart = await once();
     const merged = await train({ device }, (microBatches) => [microBatches.flat()]);
     const split = await train({ device }, (microBatches) => microBatches.flat().map((sequence) => [sequence]));
     for (const other of [merged, split]) {
