@@ -120,6 +120,10 @@ void Device::copy_from_host(void* to, const void* from, size_t bytes) {
   if (gpu_) return gpu_->copy_from_host(to, from, bytes);
   std::memcpy(to, from, bytes);
 }
+void Device::upload(void* to, const void* from, size_t bytes) {
+  if (gpu_) return gpu_->copy_within(to, gpu_->stage(from, bytes), bytes);
+  std::memcpy(to, from, bytes);
+}
 void Device::copy_to_host(void* to, const void* from, size_t bytes) {
   if (gpu_) return gpu_->copy_to_host(to, from, bytes);
   std::memcpy(to, from, bytes);

@@ -32,6 +32,8 @@ class Device {
   void* scratch(size_t bytes);
   void zero(void* pointer, size_t bytes);
   void copy_from_host(void* to, const void* from, size_t bytes);
+  // The same without waiting for the device, for small data: beside the kernels that run, before those that follow.
+  void upload(void* to, const void* from, size_t bytes);
   void copy_to_host(void* to, const void* from, size_t bytes);
   void copy_within(void* to, const void* from, size_t bytes);
   void synchronize();

@@ -187,15 +187,15 @@ void rmsnorm(Bench& b) {
   Data x = b.f32({T, s.C}), out = b.f32({T, s.C}), branch = b.bf({T, s.C}), normed = b.bf({T, s.C}), rstd = b.f32({T}), next_rstd = b.f32({T});
   Data weight = b.bf({s.C}), next_weight = b.bf({s.C}), dweight = b.f32({s.C}), dnext_weight = b.f32({s.C});
   const std::string shape = dims({T, s.C});
-  b.run("rmsnorm_forward", shape, moved({normed, rstd, x, weight}), 0, {L, L}, [&] { rmsnorm_forward(b.device, normed, rstd, x, weight, kEps); });
-  b.run("rmsnorm_residual_rmsnorm_forward", shape, moved({out, normed, rstd, next_rstd, x, branch, weight, next_weight}), 0, {L, L},
+  b.run("rmsnorm_forward", shape, moved({normed, rstd, x, weight}), 0, {1, 1}, [&] { rmsnorm_forward(b.device, normed, rstd, x, weight, kEps); });
+  b.run("rmsnorm_residual_rmsnorm_forward", shape, moved({out, normed, rstd, next_rstd, x, branch, weight, next_weight}), 0, {2 * L - 1, 2 * L - 1},
         [&] { rmsnorm_residual_rmsnorm_forward(b.device, out, normed, rstd, next_rstd, x, branch, weight, next_weight, kEps); });
-  b.run("rmsnorm_residual_forward", shape, moved({out, rstd, x, branch, weight}), 0, {L, L}, [&] { rmsnorm_residual_forward(b.device, out, rstd, x, branch, weight, kEps); });
-  b.run("rmsnorm_backward (of a branch)", shape, moved({normed, dweight, dweight, x, branch, weight, rstd}), 0, {L, L},
+  b.run("rmsnorm_residual_forward", shape, moved({out, rstd, x, branch, weight}), 0, {1, 1}, [&] { rmsnorm_residual_forward(b.device, out, rstd, x, branch, weight, kEps); });
+  b.run("rmsnorm_backward (of a branch)", shape, moved({normed, dweight, dweight, x, branch, weight, rstd}), 0, {1, 1},
         [&] { rmsnorm_backward(b.device, normed, false, dweight, x, branch, weight, rstd); });
-  b.run("rmsnorm_residual_rmsnorm_backward", shape, moved({branch, out, out, dweight, dweight, dnext_weight, dnext_weight, normed, branch, rstd, x, next_rstd}), 0, {L, L},
+  b.run("rmsnorm_residual_rmsnorm_backward", shape, moved({branch, out, out, dweight, dweight, dnext_weight, dnext_weight, normed, branch, rstd, x, next_rstd}), 0, {2 * L - 1, 2 * L - 1},
         [&] { rmsnorm_residual_rmsnorm_backward(b.device, normed, out, dweight, dnext_weight, normed, branch, weight, rstd, x, next_weight, next_rstd); });
-  b.run("rmsnorm_backward (+=)", shape, moved({out, out, dweight, dweight, branch, x, weight, rstd}), 0, {L, L},
+  b.run("rmsnorm_backward (+=)", shape, moved({out, out, dweight, dweight, branch, x, weight, rstd}), 0, {1, 1},
         [&] { rmsnorm_backward(b.device, out, true, dweight, branch, x, weight, rstd); });
   for (const bool completion : {true, false}) {
     const int64_t R = s.sequences * (completion ? s.supervised : s.length - 1);

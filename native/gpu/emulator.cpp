@@ -140,6 +140,8 @@ GT_EMULATOR_CODE void* static_shared_memory(Site site, const void* type, size_t 
 
 namespace {
 
+GT_EMULATOR_CODE bool same(Site a, Site b) { return a.line == b.line && (a.file == b.file || !strcmp(a.file, b.file)); }
+
 GT_EMULATOR_CODE void release_barrier() {
   Engine& e = *engine;
   const Fiber* first = nullptr;
@@ -147,7 +149,7 @@ GT_EMULATOR_CODE void release_barrier() {
   for (unsigned i = 0; i < e.count; i++) {
     const Fiber& f = e.fibers[i];
     if (!first) first = &f;
-    if (f.site.line != first->site.line || strcmp(f.site.file, first->site.file))
+    if (!same(f.site, first->site))
       fail("divergent __syncthreads: thread %u at %s:%d, thread %u at %s:%d", first->linear, first->site.file, first->site.line, f.linear, f.site.file, f.site.line);
     const int vote = f.vote != 0;
     result = e.vote_operation == 1 ? result | vote : e.vote_operation == 2 ? result & vote : result + vote;
@@ -170,7 +172,7 @@ GT_EMULATOR_CODE void collective(WarpOperation& op) {
     if (!(mask >> l & 1)) continue;
     const WarpOperation* p = w.waiting[l];
     if (!p) return wait_as(State::at_warp);
-    if (p->run != op.run || p->mask != op.mask || p->site.line != op.site.line || strcmp(p->site.file, op.site.file))
+    if (p->run != op.run || p->mask != op.mask || !same(p->site, op.site))
       fail("warp divergence: lane %u at %s %s:%d, lane %u at %s %s:%d", l, p->name, p->site.file, p->site.line, me->lane, op.name, op.site.file, op.site.line);
   }
   WarpOperation* lanes[32];
@@ -287,18 +289,28 @@ GT_EMULATOR_CODE unsigned vote(unsigned mask, int predicate, const char* name, S
   return op.out;
 }
 
-// ---- 16-bit numbers
+// ---- 16-bit numbers: by hand, since without F16C a compiler calls functions, which old systems do not have
 
+// To nearest, ties to even.
 uint16_t f16_from_float(float f) {
-  const _Float16 h = static_cast<_Float16>(f);
-  uint16_t bits;
-  memcpy(&bits, &h, 2);
-  return bits;
+  uint32_t u;
+  memcpy(&u, &f, 4);
+  const uint32_t sign = u >> 16 & 0x8000, magnitude = u & 0x7fffffff;
+  if (magnitude > 0x7f800000) return uint16_t(sign | 0x7e00);
+  if (magnitude >= 0x47800000) return uint16_t(sign | 0x7c00);  // from 2^16 on
+  if (magnitude >= 0x38800000) return uint16_t(sign | (magnitude - (112u << 23) + 0xfff + (magnitude >> 13 & 1)) >> 13);
+  // Below 2^-14 fp16 counts in steps of 2^-24, as float32 does from 1/2 on.
+  f = std::fabs(f) + 0.5f;
+  memcpy(&u, &f, 4);
+  return uint16_t(sign | (u - 0x3f000000));
 }
 float float_from_f16(uint16_t bits) {
-  _Float16 h;
-  memcpy(&h, &bits, 2);
-  return static_cast<float>(h);
+  const uint32_t sign = uint32_t(bits & 0x8000) << 16, exponent = bits >> 10 & 31, fraction = bits & 1023;
+  if (exponent == 0) return (sign ? -0x1p-24f : 0x1p-24f) * float(fraction);
+  const uint32_t u = sign | (exponent + (exponent == 31 ? 224 : 112)) << 23 | fraction << 13;
+  float f;
+  memcpy(&f, &u, 4);
+  return f;
 }
 
 // ---- tensor cores
@@ -352,22 +364,20 @@ GT_EMULATOR_CODE void run_mma(WarpOperation** lanes, unsigned mask) {
       D[g][2 * t + h] = o.d[h], D[g + 8][2 * t + h] = o.d[2 + h];
     }
   }
-  const int group = options().mma_group;
-  for (int i = 0; i < 16; i++)
-    for (int j = 0; j < 8; j++) {
-      if (!group) {
-        double sum = D[i][j];
-        for (int k = 0; k < K; k++) sum += A[i][k] * B[k][j];
-        D[i][j] = sum;
-        continue;
-      }
-      for (int k0 = 0; k0 < K; k0 += group) {
-        double terms[17] = {D[i][j]};
-        int n = 1;
-        for (int k = k0; k < K && k < k0 + group; k++) terms[n++] = A[i][k] * B[k][j];
-        D[i][j] = cut_sum(terms, n);
-      }
-    }
+  if (const int group = options().mma_group) {
+    for (int i = 0; i < 16; i++)
+      for (int j = 0; j < 8; j++)
+        for (int k0 = 0; k0 < K; k0 += group) {
+          double terms[17] = {D[i][j]};
+          int n = 1;
+          for (int k = k0; k < K && k < k0 + group; k++) terms[n++] = A[i][k] * B[k][j];
+          D[i][j] = cut_sum(terms, n);
+        }
+  } else {
+    for (int i = 0; i < 16; i++)
+      for (int k = 0; k < K; k++)
+        for (int j = 0; j < 8; j++) D[i][j] += A[i][k] * B[k][j];
+  }
   for (int l = 0; l < 32; l++) {
     auto& o = *static_cast<MmaOperation*>(lanes[l]);
     const int g = l / 4, t = l % 4;

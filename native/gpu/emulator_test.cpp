@@ -137,13 +137,15 @@ TEST(misuse_of_asynchronous_copies_is_seen) {
 TEST(barriers_and_warp_operations_that_not_all_reach_are_seen) {
   check_seen("divergent barrier", Bug::divergent_barrier, {kDivergent, kDivergent, kDivergent}, squares);
   check_seen("barrier that two warps skip", Bug::skipped_barrier, {kDivergent, kDivergent, kDivergent}, product);
-  check_seen("return before a barrier", Bug::early_return, {"__syncthreads", "__syncthreads", "__syncthreads"}, squares);
+  check_seen("return before a barrier", Bug::early_return, {"returned", "returned", "returned"}, squares);
   check_seen("shuffle in a branch", Bug::shuffle_in_branch, {"__shfl_xor_sync", "__shfl_xor_sync", "__shfl_xor_sync"}, squares);
   check_seen("shuffle over half the warp", Bug::short_width, {"wrong", "wrong", "wrong"}, squares);
 }
 
 TEST(memory_out_of_bounds_is_seen) {
   check_seen("shared row never written", Bug::row_not_written, {"wrong", "wrong", "wrong"}, product);
+  check_seen("sums on unset shared memory", Bug::unset_static, {"wrong", "wrong", "wrong"}, rule);
+  check_seen("sums on unset dynamic shared memory", Bug::unset_dynamic, {"wrong", "wrong", "wrong"}, rule);
   check_seen("shared array read past its end", Bug::shared_past_end, {kNothing, "out of bounds", kNothing}, squares);
   check_seen("dynamic shared memory read past its end", Bug::dynamic_past_end, {kNothing, "AddressSanitizer: use-after-poison", kNothing}, chain);
   check_seen("global memory read past its end", Bug::global_past_end, {"wrong", kHeap, kNothing}, squares);
@@ -158,6 +160,7 @@ TEST(broken_rules_are_named_with_their_lines) {
   auto everywhere = [](const char* name, Bug bug, const char* pattern, Level level = Level::sm80) { check_seen(name, bug, {pattern, pattern, pattern}, rule, level); };
   everywhere("mask without the caller", Bug::mask_without_caller, "thread (*__shfl_sync at *gpu/test_kernels.cu:*: the mask 0000ffff leaves out the calling lane");
   everywhere("mask of a lane that returned", Bug::mask_of_returned, "__shfl_sync*gpu/test_kernels.cu:");
+  everywhere("shuffles at two places", Bug::divergent_shuffle, "warp divergence: lane *__shfl_xor_sync *gpu/test_kernels.cu:*__shfl_xor_sync *gpu/test_kernels.cu:");
   everywhere("mma by half a warp", Bug::partial_mma, "mma needs all 32 lanes");
   everywhere("mma of sm_80 at sm_75", Bug::newer_instruction, "mma.m16n8k16.bf16 at *gpu/test_kernels.cu:*needs sm_80, the launch is for sm_75", Level::sm75);
   everywhere("too much static shared memory", Bug::too_much_static, "static shared memory of 49168 bytes at *gpu/test_kernels.cu:*the limit is 49152");
@@ -232,6 +235,23 @@ TEST(tensor_cores_round_or_cut) {
   check(sum("mma=4", {-u}) == 0 && sum("mma=4", {-2 * u}) == -0x1p-24f, "negative terms are cut towards zero");
 }
 
+TEST(fp16_is_converted_exactly_and_rounded_to_even) {
+  for (unsigned h = 0; h < 0x7c00; h++) {
+    const int exponent = int(h >> 10), fraction = int(h & 1023);
+    const double want = exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24), step = std::ldexp(1, (exponent ? exponent : 1) - 25);
+    const float middle = float(want + step / 2);  // to the next, which for the largest is 2^16
+    for (unsigned sign : {0u, 0x8000u}) {
+      const float s = sign ? -1.f : 1.f;
+      auto check_rounds = [&](float f, unsigned to) { check(emulated::f16_from_float(s * f) == (sign | to), s * f, " became ", emulated::f16_from_float(s * f), ", expected ", sign | to); };
+      check(emulated::float_from_f16(uint16_t(sign | h)) == s * float(want), h, " is ", want);
+      check_rounds(float(want), h), check_rounds(middle, h + (h & 1)), check_rounds(std::nextafter(middle, 0.f), h), check_rounds(std::nextafter(middle, 1e9f), h + 1);
+    }
+  }
+  const float inf = INFINITY;
+  check(emulated::f16_from_float(-inf) == 0xfc00 && emulated::f16_from_float(1e9f) == 0x7c00 && emulated::float_from_f16(0xfc00) == -inf, "infinity");
+  check(std::isnan(emulated::float_from_f16(0x7c01)) && std::isnan(emulated::float_from_f16(emulated::f16_from_float(NAN))), "NaN");
+}
+
 TEST(options_are_read_strictly) {
   const emulated::Options o = emulated::parse_options("seed=7,schedule=skew,mma=4,landing=at_wait,streams=lazy,memory=1000000,steps=5");
   check(o.seed == 7 && o.schedule == emulated::Options::skew && o.mma_group == 4 && o.landing == emulated::Options::at_wait && o.streams == emulated::Options::lazy && o.memory == 1000000 && o.steps == 5, "misread");
@@ -289,6 +309,15 @@ TEST(a_stream_that_does_not_wait_for_an_upload_reads_stale_data) {
   }
 }
 
+TEST(an_eager_stream_runs_at_once) {
+  With options("streams=eager");
+  Streams s;
+  float *x = device_floats(1), down = 0;
+  ok(emulated::cudaMemcpyAsync(&down, x, 4, emulated::cudaMemcpyDeviceToHost, s.compute));
+  check(std::isnan(down), down, " arrived, expected the NaN of fresh memory");
+  ok(emulated::cudaFree(x));
+}
+
 TEST(a_host_buffer_that_is_reused_too_early_is_seen) {
   With options("streams=lazy");
   for (bool waits : {true, false}) {
@@ -306,6 +335,19 @@ TEST(a_host_buffer_that_is_reused_too_early_is_seen) {
     check(down[0] == (waits ? 1 : 2) && down[1] == 2, "got ", down[0], " and ", down[1]);
     ok(emulated::cudaFree(x)), ok(emulated::cudaFreeHost(pinned));
   }
+}
+
+TEST(the_ring_waits_before_it_comes_round) {
+  With options("streams=lazy");
+  const auto c = opened();
+  std::vector<int> piece(1 << 18);
+  Array<int> copies(*c, std::vector<int>(12 << 18));
+  for (int i = 0; i < 12; i++) {  // 12 MB through a ring of 4, and nobody else waits
+    piece.assign(1 << 18, i);
+    c->copy_within(copies + (i << 18), c->stage(piece.data(), 1 << 20), 1 << 20);
+  }
+  const std::vector<int> got = copies.values();
+  for (size_t i = 0; i < got.size(); i++) check(got[i] == int(i >> 18), "piece ", i >> 18, " holds ", got[i]);
 }
 
 TEST(a_staged_piece_used_after_the_ring_came_round_is_seen) {

@@ -13,7 +13,6 @@ static void add_elementwise(Arena& arena, LayerActivations& a, const Config& c, 
 
 static void add_layer(Arena& arena, LayerActivations& a, const Config& c, DType t, int64_t T) {
   const int64_t C = c.hidden_size, H = c.num_heads, K = c.num_kv_heads, D = c.head_dim, I = c.intermediate_size;
-  arena.add(&a.input_rstd, DType::f32, {T});
   arena.add(&a.qkv, t, {T, H + 2 * K, D});
   arena.add(&a.qk_rstd, DType::f32, {T, H + K});
   arena.add(&a.attended, t, {T, H, D});
@@ -37,6 +36,7 @@ static void lay_out(Arena& arena, Activations& a, const Config& c, DType t, int6
   // Forward only needs two residual streams at a time: a layer's input and its output.
   const size_t streams = keep == Keep::none ? 2 : a.x.size(), layers = a.layers.size();
   for (size_t l = 0; l < streams; l++) arena.add(&a.x[l], DType::f32, {T, C});
+  for (size_t l = 0; l < (keep == Keep::none ? 1 : layers); l++) arena.add(&a.layers[l].input_rstd, DType::f32, {T});
   for (size_t l = 0; l < (keep >= Keep::most ? layers : 1); l++) add_layer(arena, a.layers[l], c, t, T);
   for (size_t l = 0; l < (keep == Keep::all ? layers : 1); l++) add_elementwise(arena, a.layers[l], c, t, T);
   if (keep != Keep::none) {
@@ -68,7 +68,9 @@ Activations make_activations(Device& device, Buffer& memory, const Config& confi
   for (size_t l = 1; l < a.layers.size(); l++) {
     LayerActivations& layer = a.layers[l];
     const LayerActivations& first = a.layers[0];
+    const Tensor input_rstd = keep == Keep::none ? first.input_rstd : layer.input_rstd;
     if (keep < Keep::most) layer = first;
+    layer.input_rstd = input_rstd;
     if (keep == Keep::most) layer.input_normed = first.input_normed, layer.q = first.q, layer.k = first.k, layer.middle_normed = first.middle_normed, layer.h = first.h;
   }
   return a;

@@ -38,7 +38,7 @@ struct LayerGradients {
 
 enum class Keep {
   none,    // forward only: every layer uses the same tensors
-  inputs,  // gradient checkpointing: the layers' inputs are kept, one layer's tensors are recomputed in backward
+  inputs,  // gradient checkpointing: the layers' inputs (and input_rstd) are kept, one layer's tensors are recomputed in backward
   most,    // all but what norms, rope and GeGLU make, which is recomputed in backward
   all,
 };

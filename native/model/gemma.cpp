@@ -76,26 +76,33 @@ void Gemma::embed(const Tensor& x, const Tensor& ids) {
   embedding_forward(device_, x, table_.embedding(weights_.data(), dtype_), ids, embedding_scale());
 }
 
-void Gemma::block(int64_t layer, const Tensor& positions, const Tensor& x_in, const Tensor& x_out, LayerActivations& a, const Attend& attend) {
-  block_forward(device_, config_, table_.layer(weights_.data(), dtype_, layer), rope(layer), positions, x_in, x_out, a, attend);
+NextNorm Gemma::next_norm(const Activations& a, int64_t layer, void* gradients) const {
+  if (layer + 1 == config_.num_layers) return {};
+  const LayerActivations& above = a.layers[size_t(layer) + 1];
+  return {table_.layer(weights_.data(), dtype_, layer + 1).input_norm, table_.layer(gradients, DType::f32, layer + 1).input_norm, above.input_normed, above.input_rstd};
 }
 
-Attend Gemma::full_sequence(const Packing& packing, int64_t layer) {
-  return [this, &packing, layer](LayerActivations& a) {
-    attention_forward(device_, a.attended, a.lse, a.q, a.k, a.qkv, packing.starts, config_.attention_scale(), config_.window(layer));
-  };
+void Gemma::blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend) {
+  embed(a.x[0], ids);
+  input_norm_forward(device_, config_, table_.layer(weights_.data(), dtype_, 0), a.x[0], a.layers[0]);
+  for (int64_t l = 0; l < config_.num_layers; l++)
+    block_forward(device_, config_, table_.layer(weights_.data(), dtype_, l), rope(l), a.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], [&](LayerActivations& layer) { attend(l, layer); },
+                  next_norm(a, l, nullptr));
+}
+
+void Gemma::attend(const Packing& packing, int64_t layer, LayerActivations& a) {
+  attention_forward(device_, a.attended, a.lse, a.q, a.k, a.qkv, packing.starts, config_.attention_scale(), config_.window(layer));
 }
 
 Activations Gemma::activations(const Batch& batch, Keep keep) {
   Activations a = make_activations(device_, activation_memory_, config_, dtype_, batch.T, keep);
   const std::vector<int32_t> positions = positions_of(batch);
-  device_.copy_from_host(a.positions.data, positions.data(), positions.size() * 4);
+  device_.upload(a.positions.data, positions.data(), positions.size() * 4);
   return a;
 }
 
 void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch) {
-  embed(a.x[0], host_ids(batch.tokens, batch.T));
-  for (int64_t l = 0; l < config_.num_layers; l++) block(l, packing.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], full_sequence(packing, l));
+  blocks(a, host_ids(batch.tokens, batch.T), [&](int64_t l, LayerActivations& layer) { attend(packing, l, layer); });
 }
 
 Metrics Gemma::score(const Batch& batch, float* logprobs) {
@@ -118,13 +125,18 @@ Metrics Gemma::accumulate(const Batch& batch, void* gradients, Keep keep) {
   const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);
   for (int64_t l = config_.num_layers - 1; l >= 0; l--) {
     LayerActivations& kept = a.layers[size_t(l)];
-    const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l);
+    const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l), dw = table_.layer(gradients, DType::f32, l);
+    const Tensor &x_in = a.x[size_t(l)], &x_out = a.x[size_t(l) + 1];
     if (l != config_.num_layers - 1) {  // the last layer's tensors are still there
-      // The recomputed output lands in x[l + 1], whose old value it equals bit for bit.
-      if (keep == Keep::inputs) block(l, packing.positions, a.x[size_t(l)], a.x[size_t(l) + 1], kept, full_sequence(packing, l));
-      if (keep == Keep::most) block_recompute_elementwise(device_, config_, w, rope(l), packing.positions, a.x[size_t(l)], kept);
+      if (keep == Keep::inputs) {
+        // The recomputed output lands in x_out, whose old value it equals bit for bit.
+        input_norm_forward(device_, config_, w, x_in, kept);
+        block_forward(device_, config_, w, rope(l), a.positions, x_in, x_out, kept, [&](LayerActivations& layer) { attend(packing, l, layer); }, {});
+      }
+      if (keep == Keep::most) block_recompute_elementwise(device_, config_, w, rope(l), a.positions, x_in, kept);
     }
-    block_backward(device_, config_, l, w, table_.layer(gradients, DType::f32, l), rope(l), packing, a.x[size_t(l)], kept, a.gradients);
+    block_backward(device_, config_, l, w, dw, rope(l), packing, x_out, kept, a.gradients, next_norm(a, l, gradients));
+    if (l == 0) input_norm_backward(device_, w, dw, x_in, kept, a.gradients);
   }
   embedding_backward(device_, dhead.embedding, a.gradients.dx, host_ids(batch.tokens, batch.T), embedding_scale());
   return metrics.wait();  // a GPU is in the middle of the backward pass then

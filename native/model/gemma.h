@@ -38,9 +38,8 @@ class Gemma {
   // Memory that accumulate takes for a batch of that many tokens and targets.
   int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep) const;
 
-  // Embeds `tokens` and runs the blocks with a caller's attention; what score, accumulate and generate share.
-  void embed(const Tensor& x, const Tensor& ids);
-  void block(int64_t layer, const Tensor& positions, const Tensor& x_in, const Tensor& x_out, LayerActivations& a, const Attend& attend);
+  // Embeds `ids` and runs all blocks with a caller's attention: what score, accumulate and generate share. x[L] holds the result.
+  void blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend);
   HeadWeights head_weights() const;
   // Refuses a batch whose starts are not those of S packed sequences, and prepares for its longest one.
   void check(const Batch& batch);
@@ -54,10 +53,11 @@ class Gemma {
  private:
   // Room for a pass over the batch, with its positions filled in.
   Activations activations(const Batch& batch, Keep keep);
-  // All blocks; x[L] holds the result.
   void forward(Activations& a, const Packing& packing, const Batch& batch);
   const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }
-  Attend full_sequence(const Packing& packing, int64_t layer);
+  void embed(const Tensor& x, const Tensor& ids);
+  void attend(const Packing& packing, int64_t layer, LayerActivations& a);
+  NextNorm next_norm(const Activations& a, int64_t layer, void* gradients) const;
   float embedding_scale() const;
 
   Config config_;

@@ -116,10 +116,8 @@ class Generator {
   void pass(const int32_t* tokens, const std::vector<int32_t>& positions, const AttendLayer& attend, const std::vector<int32_t>& rows, int64_t first_slot) {
     const int64_t T = int64_t(positions.size()), R = int64_t(rows.size()), L = config_.num_layers;
     Activations a = make_activations(device_, model_.activation_memory(), config_, model_.dtype(), T, Keep::none);
-    device_.copy_from_host(a.positions.data, positions.data(), size_t(T) * 4);
-    model_.embed(a.x[0], host_ids(tokens, T));
-    for (int64_t l = 0; l < L; l++)
-      model_.block(l, a.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], [&, l](LayerActivations& layer) { attend(layer, l); });
+    device_.upload(a.positions.data, positions.data(), size_t(T) * 4);
+    model_.blocks(a, host_ids(tokens, T), [&](int64_t l, LayerActivations& layer) { attend(layer, l); });
 
     const HeadWeights w = model_.head_weights();
     Tensor x, rstd, normed, logits, next;

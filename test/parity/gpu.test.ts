@@ -1,4 +1,4 @@
-// The GPU backend on the emulator, through the same boundary as everything else: scores, gradients, ten updates and generation against
+// The GPU backend, on the emulator or (GEMMATUNE_TEST_DEVICE=cuda) a real device, through the same boundary as everything else: scores, gradients, ten updates and generation against
 // the golden files of transformers, on both code paths. GPU products are of bfloat16, so the limits are those of bfloat16.
 import { Model, type ModelOptions } from '@gemmatune/engine';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -57,7 +57,7 @@ describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {
   afterEach(() => {
     delete process.env.GEMMATUNE_GPU;
   });
-  const device = 'emulated' as const;
+  const device = process.env.GEMMATUNE_TEST_DEVICE === 'cuda' ? 'cuda' : 'emulated';
   // What most tests compare with: trained once.
   let trained: ReturnType<typeof train> | undefined;
   const once = () => (trained ??= train({ device }));
