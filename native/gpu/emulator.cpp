@@ -8,7 +8,7 @@
 
 namespace gt::emulated {
 
-thread_local Thread* this_thread = nullptr;
+__thread Thread* this_thread = nullptr;
 
 // ---- options
 

@@ -62,7 +62,7 @@ inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return
 struct Site { const char* file; int line; };
 struct Block { uint3 index; dim3 threads, blocks; };
 struct Thread { uint3 index; const Block* block; };
-extern thread_local Thread* this_thread;
+extern __thread Thread* this_thread;  // not thread_local: that may have a constructor, and is reached through a call
 
 struct Options {
   uint64_t seed = 1;
