@@ -1,6 +1,6 @@
 // All tests, in the order in which a failure is easiest to read: style and walls, types, native tests (on every instruction set this
 // machine has and on the emulated GPU; then under sanitizers), what nvcc makes of the kernels, then vitest. `npm test` calls this after setup.
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
 
@@ -27,8 +27,31 @@ function build(folder, options, targets = []) {
   ]);
   step(`build ${path}`, 'cmake', ['--build', path, '-j', jobs, ...targets.flatMap((t) => ['--target', t])]);
 }
-const run = (folder, test, args = [], env = {}, note = '') =>
-  step(`${test} ${args.join(' ')} (${folder}${note && `, ${note}`})`, `native/build/${folder}/${test}`, args, env);
+const test = (folder, name, args = [], env = {}, note = '') => ({
+  title: `${name} ${args.join(' ')} (${folder}${note && `, ${note}`})`,
+  command: `native/build/${folder}/${name}`,
+  args,
+  env,
+});
+
+/** Runs all of them, one for each core at a time; the output of each comes in one piece. */
+async function together(all) {
+  const waiting = [...all];
+  async function work() {
+    for (let next = waiting.shift(); next; next = waiting.shift()) {
+      const { title, command, args, env } = next;
+      const child = spawn(command, args, { cwd: root, env: { ...process.env, ...env } });
+      let output = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
+      const status = await new Promise((done) => child.on('close', done).on('error', () => done(1)));
+      console.log(`\n== ${title}\n${output.trimEnd()}`);
+      if (status === 0) continue;
+      console.error(`\n${title}: failed`);
+      process.exit(1);
+    }
+  }
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+}
 
 // GEMMATUNE_CPU lowers the instruction set, GEMMATUNE_AMX=0 leaves the tile unit out: where the machine lacks one, its run repeats
 // the next lower one.
@@ -46,15 +69,22 @@ step('style', bin('biome'), ['check', '.']);
 step('walls', process.execPath, ['scripts/walls.mjs']);
 step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
 build('test', []);
-run('test', 'core_test');
-for (const [level, env] of LEVELS) run('test', 'ops_test', ['!gpu_test'], env, level);
-run('test', 'gpu_test');
-run('test', 'ops_test', ['gpu_test']);
-run('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind');
+await together([
+  test('test', 'ops_test', ['gpu_test']),
+  test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
+  test('test', 'gpu_test'),
+  test('test', 'core_test'),
+  ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
+]);
 build('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined']);
-for (const test of ['core_test', 'gpu_test', 'ops_test']) run('sanitize', test);
 build('tsan', ['-DGEMMATUNE_SANITIZE=thread'], ['gpu_test']);
-run('tsan', 'gpu_test');
+await together([
+  test('sanitize', 'ops_test', ['gpu_test']),
+  test('sanitize', 'ops_test', ['!gpu_test']),
+  test('sanitize', 'gpu_test'),
+  test('sanitize', 'core_test'),
+  test('tsan', 'gpu_test'),
+]);
 step('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']);
 step('vitest', bin('vitest'), ['run']);
 step('prebuilt addon', process.execPath, [

@@ -336,6 +336,10 @@ void sampling(Bench& b) {
   sampled.temperature = 1, sampled.top_k = 64, sampled.top_p = 0.95, sampled.seed = 1;
   for (const auto& [name, options] : {std::pair<const char*, Sampling>{"next_tokens (greedy)", {}}, {"next_tokens (top-k 64, top-p 0.95)", sampled}})
     b.run(name, dims({s.B, s.V}), moved({logits}), 0, {0, 0}, [&] { next_tokens(b.device, host(next), logits, options, keys.data(), steps.data()); });
+  const int64_t few = std::min<int64_t>(s.B, 16);
+  next.resize(size_t(few));
+  Data x = b.bf({few, s.C}), weight = b.bf({s.V, s.C});
+  b.run("greedy_tokens", dims({few, s.V, s.C}), moved({x, weight}), 2. * double(few * s.V * s.C), {0, 0}, [&] { greedy_tokens(b.device, host(next), x, weight, logits.tensor.rows(0, few)); });
 }
 
 // The whole of it: forward, backward and update, with loss on the completions and on all tokens.

@@ -120,7 +120,7 @@ class Generator {
     model_.blocks(a, host_ids(tokens, T), [&](int64_t l, LayerActivations& layer) { attend(layer, l); });
 
     const HeadWeights w = model_.head_weights();
-    Tensor x, rstd, normed, logits, next;
+    Tensor x, rstd, normed, logits;
     Arena arena;
     arena.add(&x, DType::f32, {R, config_.hidden_size});
     arena.add(&rstd, DType::f32, {R});
@@ -129,7 +129,6 @@ class Generator {
     arena.allocate(device_, model_.head_memory());
     gather_rows(device_, x, a.x[size_t(L)], host_ids(rows.data(), R));
     rmsnorm_forward(device_, normed, rstd, x, w.norm, float(config_.rms_norm_eps));
-    matmul_forward(device_, logits, normed, w.embedding);
 
     std::vector<int32_t> chosen(static_cast<size_t>(R));
     std::vector<int64_t> keys, steps;
@@ -138,7 +137,13 @@ class Generator {
       keys.push_back(s.prompt);
       steps.push_back(s.generated);
     }
-    next_tokens(device_, Tensor(chosen.data(), DType::i32, {R}), logits, options_.sampling, keys.data(), steps.data());
+    const Tensor next(chosen.data(), DType::i32, {R});
+    if (options_.sampling.temperature == 0) {
+      greedy_tokens(device_, next, normed, w.embedding, logits);
+    } else {
+      matmul_forward(device_, logits, normed, w.embedding);
+      next_tokens(device_, next, logits, options_.sampling, keys.data(), steps.data());
+    }
     for (int64_t i = 0; i < R; i++) {
       Slot& s = slots_[size_t(first_slot + i)];
       s.last = chosen[size_t(i)];

@@ -37,7 +37,7 @@ void forward(Context& context, void* y, DType y_type, const bf16* x, const bf16*
   with_level(context.level, [&](auto level) {
     constexpr Level kLevel = decltype(level)::value;
     with_result(y, y_type, [&](auto* out) {
-      if (M <= kFewRows) return launch_few_rows<kLevel>(context, out, x, weight, M, N, K);
+      if (M <= kFewRows) return launch_few_rows<kLevel>(context, Stored<std::remove_pointer_t<decltype(out)>>{out, int(M), int(N)}, x, weight, M, N, K);
       const Scratch s = scratch<kLevel>(context, x, M, K, weight, N, K, 0);
       launch_gemm<kLevel, Lines::along, Lines::along, false>(context, Matrix<kLevel>{x, int(K), s.amax}, Matrix<kLevel>{weight, int(K), s.amax + 1}, out, M, N, K, K);
     });

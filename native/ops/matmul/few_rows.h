@@ -46,8 +46,19 @@ struct Strip {
   }
 };
 
-template <Level kLevel, int kTokens, class Out>
-__global__ void __launch_bounds__(32 * kFewRowsWarps) few_rows_kernel(Out* y, const bf16* x, const bf16* weight, int M, int N, int K) {
+// What becomes of the products: stored as y [M, N]. ops/sampling/cuda.cu has another, which keeps each row's largest.
+template <class Out>
+struct Stored {
+  Out* y;
+  int M, N;
+  // Called by all threads of a block, sixteen neighbours with one m and all of the block's n.
+  __device__ __forceinline__ void take(int m, int n, float sum) const {
+    if (m < M && n < N) store_float(y + int64_t(m) * N + n, sum);
+  }
+};
+
+template <Level kLevel, int kTokens, class Result>
+__global__ void __launch_bounds__(32 * kFewRowsWarps) few_rows_kernel(Result result, const bf16* x, const bf16* weight, int M, int N, int K) {
   GT_KERNEL_OF(kLevel);
   constexpr int kTokenTiles = kTokens / 8;
   SHARED(float, part, [kFewRowsWarps][kTokens][kFewRowsColumns + 1]);
@@ -94,14 +105,14 @@ __global__ void __launch_bounds__(32 * kFewRowsWarps) few_rows_kernel(Out* y, co
     float sum = part[0][m][n];
 #pragma unroll
     for (int other = 1; other < kFewRowsWarps; other++) sum += part[other][m][n];
-    if (m < M && n0 + n < N) store_float(y + int64_t(m) * N + n0 + n, sum);
+    result.take(m, n0 + n, sum);
   }
 }
 
-template <Level kLevel, class Out>
-void launch_few_rows(Context& context, Out* y, const bf16* x, const bf16* weight, int64_t M, int64_t N, int64_t K) {
+template <Level kLevel, class Result>
+void launch_few_rows(Context& context, const Result& result, const bf16* x, const bf16* weight, int64_t M, int64_t N, int64_t K) {
   const unsigned blocks = unsigned(divide_up<int64_t>(N, kFewRowsColumns));
-  launch(context, blocks, 32 * kFewRowsWarps, 0, M <= 8 ? few_rows_kernel<kLevel, 8, Out> : few_rows_kernel<kLevel, 16, Out>, y, x, weight, M, N, K);
+  launch(context, blocks, 32 * kFewRowsWarps, 0, M <= 8 ? few_rows_kernel<kLevel, 8, Result> : few_rows_kernel<kLevel, 16, Result>, result, x, weight, M, N, K);
 }
 
 }  // namespace gt::GT_GPU

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "gpu/kernel.h"
+#include "ops/matmul/few_rows.h"
 #include "ops/sampling/gpu.h"
 
 namespace gt::GT_GPU {
@@ -103,6 +104,21 @@ __global__ void __launch_bounds__(32) greedy_kernel(int32_t* next, const uint64_
   const uint64_t peak = row_peak(keys + int64_t(blockIdx.x) * parts, parts);
   if (threadIdx.x == 0) next[blockIdx.x] = peak ? int32_t(~uint32_t(peak)) : -1;
 }
+
+// A result of ops/matmul/few_rows.h: keys [M] = each row's largest key, 0 before. The largest does not depend on the order of the atomics.
+struct LargestOfRow {
+  unsigned long long* keys;
+  int M, N;
+  __device__ __forceinline__ void take(int m, int n, float sum) const {
+    uint64_t key = m < M && n < N ? peak_key(sum, n) : 0;
+#pragma unroll
+    for (int lane = 8; lane; lane >>= 1) {
+      const uint64_t other = __shfl_xor_sync(kFullWarp, key, lane);
+      key = other > key ? other : key;
+    }
+    if (threadIdx.x % kFewRowsColumns == 0 && m < M) atomicMax(keys + m, static_cast<unsigned long long>(key));
+  }
+};
 
 // ---- sampling
 
@@ -284,6 +300,20 @@ void greedy(Context& context, int32_t* next, const float* logits, int64_t B, int
   context.copy_to_host(next, s.next, size_t(B) * sizeof *next);
 }
 
+static_assert(gpu::kFusedRows == kFewRows, "rows of one pass over the weight");
+
+void greedy_of_products(Context& context, int32_t* next, const bf16* x, const bf16* weight, int64_t B, int64_t V, int64_t C) {
+  char* memory = static_cast<char*>(context.scratch(size_t(B) * (sizeof(uint64_t) + sizeof *next)));
+  uint64_t* keys = reinterpret_cast<uint64_t*>(memory);
+  int32_t* chosen = reinterpret_cast<int32_t*>(keys + B);
+  context.zero(keys, size_t(B) * sizeof *keys);
+  with_level(context.level, [&](auto level) {
+    launch_few_rows<decltype(level)::value>(context, LargestOfRow{reinterpret_cast<unsigned long long*>(keys), int(B), int(V)}, x, weight, B, V, C);
+  });
+  launch(context, unsigned(B), 32, 0, greedy_kernel, chosen, static_cast<const uint64_t*>(keys), 1);
+  context.copy_to_host(next, chosen, size_t(B) * sizeof *next);
+}
+
 void sample(Context& context, int32_t* next, const float* logits, const double* uniforms, int64_t B, int64_t V, const SamplingFilters& filters) {
   Filters f = {filters.temperature, int(filters.top_k), -1};
   // A token goes while its share, in float32, is at most drop_below: while it is below the middle between that and the next number.
@@ -296,6 +326,6 @@ void sample(Context& context, int32_t* next, const float* logits, const double* 
 
 }  // namespace
 
-const gpu::SamplingKernels sampling = {greedy, sample};
+const gpu::SamplingKernels sampling = {greedy, greedy_of_products, sample};
 
 }  // namespace gt::GT_GPU

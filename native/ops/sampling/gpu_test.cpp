@@ -1,5 +1,6 @@
 #include <numeric>
 
+#include "ops/matmul/matmul.h"
 #include "ops/sampling/philox.h"
 #include "ops/sampling/reference.h"
 #include "ops/sampling/sampling.h"
@@ -186,5 +187,46 @@ TEST(sampling_on_a_gpu_takes_masked_and_extreme_logits_and_refuses_damaged_ones)
       int32_t next = 0;
       next_tokens(device, Tensor(&next, DType::i32, {1}), Tensor(nullptr, DType::f32, {1, 524289}), Sampling(), nullptr, nullptr);
     });
+  });
+}
+
+TEST(greedy_tokens_on_a_gpu_are_those_of_the_logits) {
+  on_each_gpu([](Device& device) {
+    // One row, all of a fused pass, and one more; V no multiple of a block's columns, C no multiple of its step.
+    for (auto [B, V, C] : {std::array<int64_t, 3>{1, 24, 8}, {5, 1000, 72}, {8, 328, 64}, {9, 4104, 640}, {16, 40, 136}, {17, 200, 64}}) {
+      Random random(uint64_t(B * 1000 + V));
+      OnGpu<bf16> x(device, B * C), weight(device, V * C);
+      OnGpu<float> logits(device, B * V), untouched(device, B * V);
+      x.randomize(random), weight.randomize(random);
+      for (int64_t c = 0; c < C; c++) weight.data()[(V - 1) * C + c] = weight.data()[(V / 2) * C + c];  // a tie with a higher id
+      upload(x, weight);
+      Fenced<int32_t> want(B), got(B);
+      matmul_forward(device, logits.tensor({B, V}), x.tensor({B, C}), weight.tensor({V, C}));
+      next_tokens(device, want.tensor({B}), logits.tensor({B, V}), {}, nullptr, nullptr);
+      greedy_tokens(device, got.tensor({B}), x.tensor({B, C}), weight.tensor({V, C}), untouched.tensor({B, V}));
+      for (int64_t b = 0; b < B; b++) check(got[b] == want[b], "B=", B, " V=", V, ": row ", b, " gets ", got[b], ", its logits say ", want[b]);
+      got.check_fences("next");
+      untouched.download();
+      if (B <= 16)
+        for (int64_t i = 0; i < B * V; i++) check(std::isnan(untouched[i]), "logits[", i, "] was written");
+    }
+  });
+}
+
+TEST(greedy_tokens_on_a_gpu_take_the_lowest_of_equal_ids_and_refuse_nan) {
+  on_each_gpu([](Device& device) {
+    const int64_t B = 3, V = 100, C = 16;
+    OnGpu<bf16> x(device, B * C), weight(device, V * C);
+    OnGpu<float> logits(device, B * V);
+    x.fill(1), weight.fill(0.5);
+    upload(x, weight);
+    Fenced<int32_t> next(B);
+    auto run = [&] { greedy_tokens(device, next.tensor({B}), x.tensor({B, C}), weight.tensor({V, C}), logits.tensor({B, V})); };
+    run();
+    for (int64_t b = 0; b < B; b++) check(next[b] == 0, "row ", b, " gets ", next[b]);
+    x.set(1 * C + 3, NAN), x.upload();
+    check_throws(Code::kArgument, "greedy_tokens: row 1 of the logits holds NaN or its largest is not finite", run);
+    x.set(1 * C + 3, INFINITY), x.upload();
+    check_throws(Code::kArgument, "row 1", run);
   });
 }

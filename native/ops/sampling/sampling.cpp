@@ -5,6 +5,7 @@
 #include <cmath>
 #include <vector>
 
+#include "ops/matmul/matmul.h"
 #include "ops/sampling/cpu.h"
 #include "ops/sampling/gpu.h"
 #include "ops/sampling/philox.h"
@@ -15,6 +16,11 @@ static void check_options(const char* op, const Sampling& s) {
   require(s.temperature >= 0 && std::isfinite(s.temperature), Code::kArgument, op, ": temperature is ", s.temperature, ", expected 0 (greedy) or more");
   require(s.top_k >= 0, Code::kArgument, op, ": top_k is ", s.top_k, ", expected 0 (all) or more");
   require(s.top_p > 0 && s.top_p <= 1, Code::kArgument, op, ": top_p is ", s.top_p, ", expected above 0 and at most 1 (all)");
+}
+
+static void check_chosen(const char* op, const int32_t* next, int64_t B) {
+  for (int64_t b = 0; b < B; b++)
+    require(next[b] >= 0, Code::kArgument, op, ": row ", b, " of the logits holds NaN or its largest is not finite; the weights are damaged or training diverged");
 }
 
 void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const Sampling& sampling, const int64_t* keys, const int64_t* steps) {
@@ -52,8 +58,23 @@ void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const
       break;
     }
   }
-  for (int64_t b = 0; b < B; b++)
-    require(out[b] >= 0, Code::kArgument, op, ": row ", b, " of the logits holds NaN or its largest is not finite; the weights are damaged or training diverged");
+  check_chosen(op, out, B);
+}
+
+void greedy_tokens(Device& device, const Tensor& next, const Tensor& x, const Tensor& weight, const Tensor& logits) {
+  const char* op = "greedy_tokens";
+  require(x.rank == 2 && weight.rank == 2, Code::kShape, op, ": got x ", x.describe(), " and weight ", weight.describe(), ", expected [B, C] and [V, C]");
+  const int64_t B = x.shape[0], V = weight.shape[0], C = weight.shape[1];
+  require_shape(op, "x", x, {B, C});
+  require_shape(op, "next", next, {B});
+  require_dtype(op, "next", next, {DType::i32});
+  const bool fused = !device.on_host() && B <= gpu::kFusedRows && x.dtype == DType::bf16 && weight.dtype == DType::bf16 && C % 8 == 0 && V > 0 && V <= gpu::kLargestVocabulary;
+  if (!fused) {
+    matmul_forward(device, logits, x, weight);
+    return next_tokens(device, next, logits, {}, nullptr, nullptr);
+  }
+  GT_PICK_GPU(device, sampling).greedy_of_products(device.gpu(), next.as<int32_t>(), x.as<bf16>(), weight.as<bf16>(), B, V, C);
+  check_chosen(op, next.as<int32_t>(), B);
 }
 
 }  // namespace gt

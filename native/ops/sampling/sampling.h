@@ -25,4 +25,8 @@ struct Sampling {
 // greedy). Throws Error(kArgument) naming the row if a row holds NaN or its largest logit is not finite.
 void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const Sampling& sampling, const int64_t* keys, const int64_t* steps);
 
+// Greedy tokens of logits = x · weightᵀ: x [B, C], weight [V, C]. `logits` float32 [B, V] is working memory; GPUs do not touch it for up
+// to 16 rows, where the product keeps each row's largest only. The same tokens as matmul_forward and next_tokens give.
+void greedy_tokens(Device& device, const Tensor& next, const Tensor& x, const Tensor& weight, const Tensor& logits);
+
 }  // namespace gt
