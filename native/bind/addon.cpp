@@ -59,10 +59,20 @@ static Napi::Value devices(const Napi::CallbackInfo& call) {
   return result;
 }
 
+// How many devices of a kind there are, without opening one; 0 for whatever reason.
+static Napi::Value device_count(const Napi::CallbackInfo& call) {
+  int32_t count = 0;
+  const gt_device kind = bind::device(call[0]);
+  if (kind == GT_CPU) bind::misuse(call.Env(), "device is 'cpu', expected cuda or emulated");
+  gt_device_count(kind, &count);
+  return Napi::Number::New(call.Env(), count);
+}
+
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
   exports["Model"] = bind::Model::define(env);
   exports["info"] = Napi::Function::New(env, info);
   exports["devices"] = Napi::Function::New(env, devices);
+  exports["deviceCount"] = Napi::Function::New(env, device_count);
   return exports;
 }
 

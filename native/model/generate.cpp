@@ -195,6 +195,7 @@ std::vector<std::vector<int32_t>> generate(Gemma& model, const Batch& prompts, c
   model.check(prompts);
   require(options.max_new_tokens >= 1, Code::kArgument, "max_new_tokens is ", options.max_new_tokens, ", expected at least 1");
   require(options.batch_size >= 1, Code::kArgument, "batch_size is ", options.batch_size, ", expected at least 1");
+  check_sampling("generate", options.sampling);
   return Generator(model, prompts, options).run(progress, cancel);
 }
 

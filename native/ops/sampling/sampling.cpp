@@ -12,7 +12,7 @@
 
 namespace gt {
 
-static void check_options(const char* op, const Sampling& s) {
+void check_sampling(const char* op, const Sampling& s) {
   require(s.temperature >= 0 && std::isfinite(s.temperature), Code::kArgument, op, ": temperature is ", s.temperature, ", expected 0 (greedy) or more");
   require(s.top_k >= 0, Code::kArgument, op, ": top_k is ", s.top_k, ", expected 0 (all) or more");
   require(s.top_p > 0 && s.top_p <= 1, Code::kArgument, op, ": top_p is ", s.top_p, ", expected above 0 and at most 1 (all)");
@@ -30,7 +30,7 @@ void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const
   require_dtype(op, "logits", logits, {DType::f32});
   require_shape(op, "next", next, {B});
   require_dtype(op, "next", next, {DType::i32});
-  check_options(op, sampling);
+  check_sampling(op, sampling);
   int32_t* out = next.as<int32_t>();
   const float* z = logits.as<float>();
 

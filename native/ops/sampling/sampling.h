@@ -21,6 +21,9 @@ struct Sampling {
   uint64_t seed = 0;
 };
 
+// Throws Error(kArgument) for a number out of range.
+void check_sampling(const char* op, const Sampling& sampling);
+
 // next int32 [B] on the host; keys: an id for each of the B rows; steps: the index of the generated token in each row (both unread when
 // greedy). Throws Error(kArgument) naming the row if a row holds NaN or its largest logit is not finite.
 void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const Sampling& sampling, const int64_t* keys, const int64_t* steps);

@@ -52,7 +52,7 @@ describe.runIf(systemInfo().backends.includes('emulated'))('on the emulated GPU'
     ];
     const cpu = await gemmatune(train('cpu'));
     const gpu = await gemmatune(train('gpu', ...DEVICE));
-    expect([cpu.status, gpu.status]).toEqual([0, 0]);
+    expect([cpu.status, gpu.status], gpu.stderr).toEqual([0, 0]);
     expect(gpu.stderr).toMatch(/1 pass .*nothing recomputed/i);
     const history = async (out: string) =>
       JSON.parse(await readFile(at(out, 'trainer_state.json'), 'utf8')).log_history.filter(

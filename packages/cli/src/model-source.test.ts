@@ -24,6 +24,7 @@ vi.mock('@gemmatune/engine', async (original) => {
   return {
     ...engine,
     systemInfo: () => ({ ...engine.systemInfo(), backends: machine.backends }),
+    countDevices: () => (machine.problem === null && machine.backends.includes('cuda') ? 1 : 0),
     devices: () => ({ devices: machine.problem === null ? [T4] : [], problem: machine.problem }),
   } as Engine;
 });
@@ -35,7 +36,7 @@ beforeEach(() => {
 describe('a call that names no device', () => {
   const score = (...more: string[]) =>
     gemmatune(['score', '--model', TINY, ...more], { input: '{"input_ids":[2,5,6]}\n' });
-  const hint = 'There is a GPU here, Tesla T4: --device cuda computes on it.\n';
+  const hint = 'There is a GPU here: --device cuda computes on it.\n';
 
   it('computes on the CPU, says so, and tells of a GPU that could be used', async () => {
     const { status, stderr } = await score();

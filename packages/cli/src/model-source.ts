@@ -2,6 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  countDevices,
   type DeviceDescription,
   type DeviceSpec,
   type DTypeName,
@@ -85,8 +86,7 @@ export async function loadModel(
   const model = await Model.load(folder, { device, dtype, threads, ...more });
   const named = context.given.has('device');
   if (!named || dtype === 'auto') context.note(`Using ${placeOf(model)}, ${typeOf(model, dtype, more.trainable)}.`);
-  const gpu = named ? undefined : usableGpu();
-  if (gpu) context.note(`There is a GPU here, ${gpu.name}: --device cuda computes on it.`);
+  if (!named && countDevices('cuda') > 0) context.note('There is a GPU here: --device cuda computes on it.');
   return model;
 }
 
@@ -108,11 +108,6 @@ function typeOf(model: Model, dtype: DeviceOptions['dtype'], trainable = false):
 
 export function describeGpu({ name, computeCapability, path }: DeviceDescription): string {
   return `${name}, compute capability ${computeCapability}, kernels ${path}`;
-}
-
-/** The first CUDA device, where this build can use it. */
-function usableGpu(): DeviceDescription | undefined {
-  return systemInfo().backends.includes('cuda') ? devices('cuda').devices[0] : undefined;
 }
 
 /** Tokenizer and chat template of a model folder, each read when first needed: rows of token ids need neither. */

@@ -169,4 +169,6 @@ export interface NativeModule {
   info(): { instructionSet: string; cores: number; fastBfloat16: boolean; backends: DeviceName[] };
   /** The devices of a kind that can be used. `problem`: why there is none, or what is wrong with the first that cannot be used. */
   devices(kind: 'cuda' | 'emulated'): { devices: NativeDevice[]; problem: string | null };
+  /** How many there are, without opening one; 0 for whatever reason. */
+  deviceCount(kind: 'cuda' | 'emulated'): number;
 }

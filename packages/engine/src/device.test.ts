@@ -1,7 +1,7 @@
 import { fileURLToPath } from 'node:url';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import type { NativeDevice, NativeModule } from './addon.js';
-import { devices, parseDevice } from './device.js';
+import { countDevices, devices, parseDevice } from './device.js';
 import { Model } from './model.js';
 
 const TINY = fileURLToPath(new URL('../../../test/golden/tiny', import.meta.url));
@@ -100,6 +100,15 @@ describe('a model', () => {
       code: 'ERR_GEMMATUNE_DEVICE',
       message: problem ?? `device ${found.length + 7} does not exist: there are ${found.length}, counted from 0`,
     });
+  });
+
+  it('counts them without opening one', () => {
+    for (const kind of ['cuda', 'emulated'] as const) {
+      const { devices: usable, problem } = devices(kind);
+      if (problem === null) expect(countDevices(kind)).toBe(usable.length);
+      else expect(countDevices(kind)).toBeGreaterThanOrEqual(usable.length);
+    }
+    expect(() => countDevices('cpu' as never)).toThrow("device is 'cpu', expected cuda or emulated");
   });
 
   it('takes no GPU type but bfloat16 by itself, and says so of another', async () => {

@@ -47,5 +47,10 @@ export function devices(kind: GpuName): { devices: DeviceDescription[]; problem:
   };
 }
 
+/** How many devices of a kind the driver shows; opens none of them, unlike `devices`. */
+export function countDevices(kind: GpuName): number {
+  return rethrow(() => native().deviceCount(kind));
+}
+
 const cudaVersion = (number: number): string | null =>
   number === 0 ? null : `${Math.floor(number / 1000)}.${Math.floor((number % 1000) / 10)}`;

@@ -11,7 +11,7 @@ export type {
   Update,
 } from './addon.js';
 export { type ModelConfig, parseModelConfig } from './config.js';
-export { type DeviceDescription, type DeviceSpec, devices, type GpuName, parseDevice } from './device.js';
+export { countDevices, type DeviceDescription, type DeviceSpec, devices, type GpuName, parseDevice } from './device.js';
 export { EngineError, ERROR_CODES, type ErrorCode } from './errors.js';
 export { type GenerateRequest, Model, type ModelOptions, type PassMemory } from './model.js';
 export { systemInfo } from './native.js';
