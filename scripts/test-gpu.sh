@@ -121,7 +121,7 @@ timed() {
 
 # shellcheck disable=SC2086 # several options
 step "configure" 300 cmake -S native -B $build -DGEMMATUNE_TESTS=ON $options || { echo "test-gpu: see $out" >&2; exit 1; }
-step "build" 3600 cmake --build $build -j "$jobs" --target ops_test core_test gpu_bench
+step "build" 3600 cmake --build $build -j "$jobs" --target ops_test core_test gpu_test golden_test gpu_bench
 [ -x $build/ops_test ] || { echo "test-gpu: nothing to run; see $out" >&2; exit 1; }
 
 # ---- tests, a process for each op: after a fault a CUDA context is of no more use
@@ -131,6 +131,8 @@ for test in native/ops/*/gpu_test.cpp; do
   step "$op on $device" 900 $build/ops_test "ops/$op/gpu_test.cpp"
 done
 step "core" 300 $build/core_test
+step "the vocabulary of kernels on $device" 600 $build/gpu_test
+step "golden training on $device" 900 $build/golden_test
 
 if [ $device = cuda ] && has compute-sanitizer; then
   for tool in memcheck racecheck; do

@@ -74,6 +74,7 @@ await together([
   test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
   test('test', 'gpu_test'),
   test('test', 'core_test'),
+  test('test', 'golden_test'),
   ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
 ]);
 build('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined']);
@@ -83,6 +84,7 @@ await together([
   test('sanitize', 'ops_test', ['!gpu_test']),
   test('sanitize', 'gpu_test'),
   test('sanitize', 'core_test'),
+  test('sanitize', 'golden_test'),
   test('tsan', 'gpu_test'),
 ]);
 step('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']);
