@@ -1,5 +1,6 @@
-import type { Batch } from '@gemmatune/engine';
-import type { Sequence } from '../golden/load.js';
+import type { Batch, Model } from '@gemmatune/engine';
+import { expect } from 'vitest';
+import { loadTrajectory, type Sequence } from '../golden/load.js';
 
 /** Packs golden sequences as the engine takes them: targets are labels shifted by one within each sequence. */
 export function pack(sequences: readonly Sequence[]): Batch {
@@ -31,4 +32,37 @@ export function truthLogprobs(logits: { shape: number[]; data: Float64Array }, i
     const top = row.reduce((a, b) => Math.max(a, b));
     return row[id]! - top - Math.log(row.reduce((sum, z) => sum + Math.exp(z - top), 0));
   });
+}
+
+/** Runs the golden updates on a tiny model; `regroup` turns an update's micro-batches into the passes to run. */
+export async function runTrajectory(
+  model: Model,
+  regroup = (microBatches: Sequence[][]) => microBatches,
+): Promise<{ losses: number[]; norms: number[] }> {
+  const { settings, steps, updates } = loadTrajectory();
+  const losses: number[] = [];
+  const norms: number[] = [];
+  for (const [i, microBatches] of updates.entries()) {
+    let lossSum = 0;
+    let targets = 0;
+    for (const sequences of regroup(microBatches)) {
+      const m = await model.accumulate(pack(sequences));
+      lossSum += m.lossSum;
+      targets += m.targets;
+    }
+    const { gradNorm, applied } = await model.update({
+      learningRate: steps[i]!.learningRate,
+      step: i + 1,
+      divisor: targets,
+      maxGradNorm: settings.maxGradNorm,
+      weightDecay: settings.weightDecay,
+      beta1: settings.beta1,
+      beta2: settings.beta2,
+      epsilon: settings.epsilon,
+    });
+    expect(applied).toBe(true);
+    losses.push(lossSum / targets);
+    norms.push(gradNorm);
+  }
+  return { losses, norms };
 }

@@ -12,42 +12,18 @@ import {
   loadTruthArrays,
   type Sequence,
 } from '../golden/load.js';
-import { pack, relativeL2, truthLogprobs } from './batches.js';
+import { pack, relativeL2, runTrajectory, truthLogprobs } from './batches.js';
 
 const name = 'tiny';
 const golden = loadTrajectory();
-const { settings } = golden;
 
-/** Runs the golden updates; `regroup` turns an update's micro-batches into the passes to run. */
+/** Trains on the golden updates and reads the weights. */
 async function train(options: ModelOptions, regroup = (microBatches: Sequence[][]) => microBatches) {
   await using model = await Model.load(goldenPath(name), { trainable: true, ...options });
-  const losses: number[] = [];
-  const norms: number[] = [];
-  for (const [i, microBatches] of golden.updates.entries()) {
-    let lossSum = 0;
-    let targets = 0;
-    for (const sequences of regroup(microBatches)) {
-      const m = await model.accumulate(pack(sequences));
-      lossSum += m.lossSum;
-      targets += m.targets;
-    }
-    const { gradNorm, applied } = await model.update({
-      learningRate: golden.steps[i]!.learningRate,
-      step: i + 1,
-      divisor: targets,
-      maxGradNorm: settings.maxGradNorm,
-      weightDecay: settings.weightDecay,
-      beta1: settings.beta1,
-      beta2: settings.beta2,
-      epsilon: settings.epsilon,
-    });
-    expect(applied).toBe(true);
-    losses.push(lossSum / targets);
-    norms.push(gradNorm);
-  }
+  const run = await runTrajectory(model, regroup);
   const weights = new Map<string, Float32Array>();
   for (const p of model.parameters) weights.set(p.name, await model.read('weight', p.name));
-  return { losses, norms, weights };
+  return { ...run, weights };
 }
 
 describe.each(['sm75', 'sm80'])('emulated, code path %s', (path) => {

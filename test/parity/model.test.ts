@@ -13,7 +13,7 @@ import {
   loadTrajectoryWeights,
   loadTruthArrays,
 } from '../golden/load.js';
-import { pack, relativeL2, truthLogprobs } from './batches.js';
+import { pack, relativeL2, runTrajectory, truthLogprobs } from './batches.js';
 
 let folder: string;
 beforeAll(async () => {
@@ -124,7 +124,6 @@ describe.each(['tiny', 'gqa'] as const)('%s in bfloat16', (name) => {
 
 describe('ten AdamW updates', () => {
   const golden = loadTrajectory();
-  const { settings } = golden;
 
   async function run(options: {
     dtype: 'float32' | 'bfloat16';
@@ -132,31 +131,7 @@ describe('ten AdamW updates', () => {
     gradientCheckpointing?: boolean;
   }): Promise<{ model: Model; losses: number[]; norms: number[] }> {
     const model = await Model.load(goldenPath('tiny'), { trainable: true, ...options });
-    const losses: number[] = [];
-    const norms: number[] = [];
-    for (const [i, microBatches] of golden.updates.entries()) {
-      let lossSum = 0;
-      let targets = 0;
-      for (const sequences of microBatches) {
-        const m = await model.accumulate(pack(sequences));
-        lossSum += m.lossSum;
-        targets += m.targets;
-      }
-      const { gradNorm, applied } = await model.update({
-        learningRate: golden.steps[i]!.learningRate,
-        step: i + 1,
-        divisor: targets,
-        maxGradNorm: settings.maxGradNorm,
-        weightDecay: settings.weightDecay,
-        beta1: settings.beta1,
-        beta2: settings.beta2,
-        epsilon: settings.epsilon,
-      });
-      expect(applied).toBe(true);
-      losses.push(lossSum / targets);
-      norms.push(gradNorm);
-    }
-    return { model, losses, norms };
+    return { model, ...(await runTrajectory(model)) };
   }
 
   it('follows torch in float32: losses within 1e-5, weights within 1e-4 of their norm', async () => {
