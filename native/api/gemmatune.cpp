@@ -172,8 +172,7 @@ gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics
 
 gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result* result) {
   return guard([&] {
-    UpdateOptions options;
-    options.adamw = {u->learning_rate, u->beta1, u->beta2, u->epsilon, u->weight_decay, u->step, 1};
+    AdamW options{u->learning_rate, u->beta1, u->beta2, u->epsilon, u->weight_decay, u->step};
     options.divisor = u->divisor;
     options.max_grad_norm = u->max_grad_norm;
     const UpdateResult r = model->training().update(options);

@@ -357,8 +357,8 @@ void step(Bench& b) {
   }
   Trainer trainer(model, Keep::all);
   const std::vector<int32_t> tokens = ids(s.T(), s.V), starts = even_starts(s);
-  UpdateOptions options;
-  options.adamw.learning_rate = 1e-5, options.max_grad_norm = 1;
+  AdamW options;
+  options.learning_rate = 1e-5, options.max_grad_norm = 1;
   for (const bool completion : {true, false}) {
     std::vector<int32_t> targets(tokens.size(), -100);
     const std::vector<int32_t> rows = supervised(s, completion ? s.supervised : s.length - 1);

@@ -81,9 +81,8 @@ void follow(Device& device, DType dtype, Keep keep, const Want& want, double los
       const Metrics m = trainer.accumulate({p.tokens.data(), int64_t(p.tokens.size()), p.starts.data(), int64_t(p.starts.size()) - 1, p.targets.data()});
       sum.loss_sum += m.loss_sum, sum.targets += m.targets;
     }
-    UpdateOptions options;
-    options.adamw = g.adamw;
-    options.adamw.learning_rate = u.learning_rate, options.adamw.step = ++step;
+    AdamW options = g.adamw;
+    options.learning_rate = u.learning_rate, options.step = ++step;
     options.divisor = double(sum.targets), options.max_grad_norm = g.max_grad_norm;
     const UpdateResult result = trainer.update(options);
     const double loss = sum.loss_sum / double(sum.targets);

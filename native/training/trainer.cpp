@@ -13,34 +13,31 @@ Trainer::Trainer(Gemma& model, Keep keep) : model_(model), keep_(keep) {
   norm_ = Buffer(model.device(), sizeof(double));
 }
 
-UpdateResult Trainer::update(const UpdateOptions& options) {
+UpdateResult Trainer::update(AdamW options) {
   require(options.divisor > 0, Code::kArgument, "update: divisor is ", options.divisor, ", expected the number of tokens trained on, more than 0");
-  require(options.adamw.step >= 1, Code::kArgument, "update: step is ", options.adamw.step, ", expected 1 or more");
-  const AdamW& a = options.adamw;
+  require(options.step >= 1, Code::kArgument, "update: step is ", options.step, ", expected 1 or more");
   // Written so that NaN fails: one such number would spoil every weight.
   auto check = [](const char* name, double value, double low, double high) {
     require(value >= low && value <= high, Code::kArgument, "update: ", name, " is ", value, ", expected ", low, " to ", high);
   };
   constexpr double kLargest = std::numeric_limits<float>::max(), kBelowOne = 1 - 1e-7;
-  check("learningRate", a.learning_rate, 0, kLargest);
-  check("beta1", a.beta1, 0, kBelowOne);
-  check("beta2", a.beta2, 0, kBelowOne);
-  check("epsilon", a.epsilon, 0, kLargest);
-  check("weightDecay", a.weight_decay, 0, kLargest);
+  check("learningRate", options.learning_rate, 0, kLargest);
+  check("beta1", options.beta1, 0, kBelowOne);
+  check("beta2", options.beta2, 0, kBelowOne);
+  check("epsilon", options.epsilon, 0, kLargest);
+  check("weightDecay", options.weight_decay, 0, kLargest);
   check("maxGradNorm", options.max_grad_norm, 0, kLargest);
   Device& device = model_.device();
-  AdamW adamw = options.adamw;
-  adamw.divisor = options.divisor, adamw.max_grad_norm = options.max_grad_norm;
 
   // Matrices, then norms: the same pass with and without decay. The norm and what follows from it stay on the device until all is queued.
   const Tensor norm(norm_.data(), DType::f64, {1});
   global_norm(device, norm, gradients());
   const int64_t decayed = model_.table().decayed(), total = model_.table().total();
   auto range = [](const Tensor& arena, int64_t first, int64_t count) { return arena ? arena.rows(first, count) : arena; };
-  for (auto [first, count, decay] : {std::tuple{int64_t(0), decayed, adamw.weight_decay}, std::tuple{decayed, total - decayed, 0.0}}) {
-    adamw.weight_decay = decay;
+  for (auto [first, count, decay] : {std::tuple{int64_t(0), decayed, options.weight_decay}, std::tuple{decayed, total - decayed, 0.0}}) {
+    options.weight_decay = decay;
     adamw_update(device, range(model_.weights(), first, count), range(model_.remainders(), first, count), range(gradients(), first, count),
-                 range(exp_avg(), first, count), range(exp_avg_sq(), first, count), norm, adamw);
+                 range(exp_avg(), first, count), range(exp_avg_sq(), first, count), norm, options);
   }
 
   UpdateResult result;

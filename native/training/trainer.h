@@ -5,12 +5,6 @@
 
 namespace gt {
 
-struct UpdateOptions {
-  AdamW adamw;               // its weight_decay is for matrices; norms have none. divisor and max_grad_norm are those below.
-  double divisor = 1;        // tokens trained on since the last update
-  double max_grad_norm = 0;  // 0: no clipping
-};
-
 struct UpdateResult {
   double grad_norm = 0;  // of gradient / divisor, before clipping
   bool applied = false;  // false: the norm is not finite and the weights were left alone
@@ -27,7 +21,8 @@ class Trainer {
   Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients_.data(), keep_); }
 
   // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient. Waits for the device once, at the end.
-  UpdateResult update(const UpdateOptions& options);
+  // The weight decay is for matrices; norms have none.
+  UpdateResult update(AdamW options);
 
   // Forgets what was accumulated since the last update.
   void discard() { model_.device().zero(gradients_.data(), size_t(gradients_.bytes())); }
