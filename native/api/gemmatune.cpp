@@ -5,6 +5,7 @@
 #include <new>
 #include <optional>
 
+#include "core/profile.h"
 #include "cpu/isa.h"
 #include "model/generate.h"
 #include "model/values.h"
@@ -218,6 +219,21 @@ gt_status gt_model_memory(const gt_model* model, gt_memory* memory) {
   return guard([&] {
     *memory = {model->gemma.weights().bytes() + (model->gemma.remainders() ? model->gemma.remainders().bytes() : 0), model->trainer ? model->trainer->bytes() : 0,
                model->gemma.activation_bytes()};
+  });
+}
+
+gt_status gt_model_profile(gt_model* model, int32_t on) {
+  return guard([&] { model->device.set_profile(on != 0); });
+}
+
+gt_status gt_model_take_profile(gt_model* model, gt_op_times out, void* context) {
+  return guard([&] {
+    Profile* const profile = model->device.profile();
+    if (!profile) return;
+    for (const OpTime& t : profile->take()) {
+      const gt_op_time time{t.op, t.calls, t.launches, t.seconds};
+      out(context, &time);
+    }
   });
 }
 

@@ -109,6 +109,13 @@ typedef struct {
   int64_t available; /* bytes that passes may use: free on the device, and what passes hold already; 0 = not limited (cpu) */
 } gt_plan;
 
+typedef struct { /* what one op took since the times were last taken */
+  const char* op;    /* "matmul_forward"; lives as long as the program */
+  int64_t calls;
+  int64_t launches;  /* of kernels; 0 on the CPU */
+  double seconds;
+} gt_op_time;
+
 typedef struct gt_model gt_model;
 
 const char* gt_last_error(void); /* of this thread */
@@ -145,6 +152,12 @@ void gt_model_cancel(gt_model* model, int32_t cancel);
 gt_status gt_model_plan(gt_model* model, int64_t tokens, int64_t targets, gt_plan* plan);
 gt_status gt_model_set_recompute(gt_model* model, gt_recompute recompute); /* from the next pass on */
 gt_status gt_model_memory(const gt_model* model, gt_memory* memory);
+
+/* Times every op from now on, or no longer. On a GPU ops then wait for each other, so the whole takes longer. */
+gt_status gt_model_profile(gt_model* model, int32_t on);
+/* out(context, time) for each op called since the last take, in order of first call; nothing unless profiling is on. */
+typedef void (*gt_op_times)(void* context, const gt_op_time* time);
+gt_status gt_model_take_profile(gt_model* model, gt_op_times out, void* context);
 
 #ifdef __cplusplus
 }

@@ -21,6 +21,8 @@ Napi::Function Model::define(Napi::Env env) {
                          InstanceMethod("plan", &Model::plan),
                          InstanceMethod("setRecompute", &Model::set_recompute),
                          InstanceMethod("memory", &Model::memory),
+                         InstanceMethod("profile", &Model::profile),
+                         InstanceMethod("takeProfile", &Model::take_profile),
                          InstanceMethod("cancel", &Model::cancel),
                          InstanceMethod("dispose", &Model::dispose),
                      });
@@ -274,6 +276,27 @@ Napi::Value Model::memory(const Napi::CallbackInfo& info) {
   o["state"] = double(m.state);
   o["activations"] = double(m.activations);
   return o;
+}
+
+void Model::profile(const Napi::CallbackInfo& info) {
+  if (!info[0].IsBoolean()) misuse(info.Env(), "on: expected true or false");
+  const gt_status status = gt_model_profile(idle(info.Env())->model, info[0].As<Napi::Boolean>().Value());
+  if (status != GT_OK) throw error_of(info.Env(), code_of(status), gt_last_error());
+}
+
+Napi::Value Model::take_profile(const Napi::CallbackInfo& info) {
+  Napi::Array times = Napi::Array::New(info.Env());
+  const gt_status status = gt_model_take_profile(idle(info.Env())->model, [](void* context, const gt_op_time* t) {
+    Napi::Array& all = *static_cast<Napi::Array*>(context);
+    Napi::Object o = Napi::Object::New(all.Env());
+    o["op"] = Napi::String::New(all.Env(), t->op);
+    o["calls"] = double(t->calls);
+    o["launches"] = double(t->launches);
+    o["seconds"] = t->seconds;
+    all[all.Length()] = o;
+  }, &times);
+  if (status != GT_OK) throw error_of(info.Env(), code_of(status), gt_last_error());
+  return times;
 }
 
 void Model::cancel(const Napi::CallbackInfo& info) {

@@ -26,6 +26,8 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value plan(const Napi::CallbackInfo& info);
   void set_recompute(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
+  void profile(const Napi::CallbackInfo& info);
+  Napi::Value take_profile(const Napi::CallbackInfo& info);
   void cancel(const Napi::CallbackInfo& info);
   void dispose(const Napi::CallbackInfo& info);
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/profile.h"
 
 namespace gt {
 
@@ -54,6 +55,8 @@ Device::Device(DeviceKind kind, int index, int threads, gpu::Level highest) : ki
   require(gpu_ || kind == DeviceKind::cpu, Code::kDevice, missing_backend(kind));
   threads_ = std::make_unique<Threads>(threads > 0 ? threads : default_threads());
 }
+
+void Device::set_profile(bool on) { profile_ = on ? std::make_unique<Profile>() : nullptr; }
 
 Device::~Device() {
   if (scratch_) release(scratch_, scratch_bytes_);  // of the CPU; a GPU's context has its own

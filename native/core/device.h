@@ -8,6 +8,8 @@
 
 namespace gt {
 
+class Profile;  // core/profile.h
+
 enum class DeviceKind { cpu, cuda, emulated };
 const char* name_of(DeviceKind kind);
 
@@ -24,6 +26,9 @@ class Device {
   // Of kinds cuda and emulated.
   gpu::Context& gpu() { return *gpu_; }
   bool on_host() const { return kind == DeviceKind::cpu; }
+  // Null unless ops are being timed.
+  Profile* profile() const { return profile_.get(); }
+  void set_profile(bool on);
 
   // 64-byte aligned and zero (cuda: the clearing is queued like any work). Throws Error(kMemory) naming the bytes asked for. `release` needs the same number of bytes.
   void* allocate(size_t bytes);
@@ -44,6 +49,7 @@ class Device {
  private:
   static gpu::Level default_level();
   std::unique_ptr<gpu::Context> gpu_;
+  std::unique_ptr<Profile> profile_;
   const void* fetched_ = nullptr;
   std::unique_ptr<Threads> threads_;
   void* scratch_ = nullptr;

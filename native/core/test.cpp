@@ -5,6 +5,7 @@
 #include "core/bf16.h"
 #include "core/device.h"
 #include "core/parallel.h"
+#include "core/profile.h"
 #include "core/tensor.h"
 #include "testing/check.h"
 
@@ -170,4 +171,27 @@ TEST(arena_lays_tensors_out_apart_and_reuses_memory) {
   smaller.add(&a, DType::f32, {1});
   smaller.allocate(device, memory);
   check(a.data == before, "memory large enough was not reused");
+}
+
+TEST(a_profile_counts_the_outermost_op_and_forgets_what_was_taken) {
+  Device device(DeviceKind::cpu, 0, 1);
+  { const Span span(device, "before it is on"); }
+  device.set_profile(true);
+  const auto op = [&](const char* name, const auto& body) {
+    const Span span(device, name);
+    body();
+  };
+  op("outer", [&] { op("inner", [] {}); });
+  op("outer", [] {});
+  op("inner", [] {});
+  check_throws(Code::kShape, "it failed", [&] { op("failing", [] { throw Error(Code::kShape, "it failed"); }); });
+  op("inner", [] {});
+  const std::vector<OpTime> times = device.profile()->take();
+  check(times.size() == 2, times.size(), " ops");
+  check(times[0].op == std::string("outer") && times[0].calls == 2, times[0].op, " ", times[0].calls);
+  check(times[1].op == std::string("inner") && times[1].calls == 2, times[1].op, " ", times[1].calls);
+  check(times[0].seconds >= 0 && times[0].launches == 0, times[0].seconds, " s, ", times[0].launches, " launches");
+  check(device.profile()->take().empty(), "times were taken twice");
+  device.set_profile(false);
+  check(!device.profile(), "the profile is still on");
 }

@@ -57,6 +57,7 @@ class Context {
   int index = 0;  // of the device, among its kind
   Level level = Level::sm80;
   Description description;
+  int64_t launches = 0;    // of kernels, so far
   void* stream = nullptr;  // cudaStream_t, for gpu/kernel.h's launch
 
  protected:

@@ -112,6 +112,7 @@ void launch(gpu::Context& context, dim3 grid, dim3 block, size_t dynamic_shared_
   const std::tuple<P...> parameters(static_cast<P>(args)...);
   std::apply([&](const P&... p) { (check_parameter(context, &p, sizeof p, std::is_pointer<P>::value), ...); }, parameters);
   enqueue(context, {grid, block, dynamic_shared_bytes, context.level, [kernel, parameters] { std::apply(kernel, parameters); }});
+  context.launches++;
 }
 
 // ---- barriers and warp operations

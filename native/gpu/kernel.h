@@ -65,6 +65,7 @@ void launch(Context& context, dim3 grid, dim3 block, size_t dynamic_shared_bytes
   cudaLaunchConfig_t config = {};
   config.gridDim = grid, config.blockDim = block, config.dynamicSmemBytes = dynamic_shared_bytes, config.stream = static_cast<cudaStream_t>(context.stream);
   check_cuda(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...), "launching a kernel");
+  context.launches++;
 }
 #endif
 

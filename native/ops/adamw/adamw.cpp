@@ -1,6 +1,7 @@
 // The door of adamw: checks shapes, dtypes and options, then picks the backend.
 #include "ops/adamw/adamw.h"
 
+#include "core/profile.h"
 #include <cmath>
 
 #include "ops/adamw/cpu.h"
@@ -32,6 +33,7 @@ AdamWConstants adamw_constants(const AdamW& o) {
 
 void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& norm, const AdamW& options) {
   const char* op = "adamw";
+  const Span span(device, "adamw_update");
   require(param.rank == 1, Code::kShape, op, ": param is ", param.describe(), ", expected [N]");
   const int64_t N = param.shape[0];
   require_dtype(op, "param", param, {remainder ? DType::bf16 : DType::f32});

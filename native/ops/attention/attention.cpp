@@ -1,6 +1,7 @@
 // The door of attention: checks shapes, dtypes and sequences, cuts the sequences into blocks, then picks the backend.
 #include "ops/attention/attention.h"
 
+#include "core/profile.h"
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -81,6 +82,7 @@ struct Scratch {
 
 void attention_forward(Device& device, const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& qkv, const Tensor& starts, float scale, int64_t window) {
   const char* op = "attention_forward";
+  const Span span(device, op);
   const cpu::AttentionShape shape = check_operands(op, q, k, qkv, scale, window);
   const int64_t T = q.shape[0];
   require_shape(op, "out", out, {T, shape.H, shape.D});
@@ -106,6 +108,7 @@ void attention_forward(Device& device, const Tensor& out, const Tensor& lse, con
 
 void attention_backward(Device& device, const Tensor& dq, const Tensor& dk, const Tensor& dqkv, const Tensor& dout, const Tensor& out, const Tensor& lse, const Tensor& q, const Tensor& k, const Tensor& qkv, const Tensor& starts, float scale, int64_t window) {
   const char* op = "attention_backward";
+  const Span span(device, op);
   const cpu::AttentionShape shape = check_operands(op, q, k, qkv, scale, window);
   const int64_t T = q.shape[0], H = shape.H, K = shape.K, D = shape.D;
   require_shape(op, "dq", dq, {T, H, D});
@@ -142,6 +145,7 @@ void attention_backward(Device& device, const Tensor& dq, const Tensor& dk, cons
 
 void attention_decode(Device& device, const Tensor& out, const Tensor& q, const Tensor& key_cache, const Tensor& value_cache, const Tensor& lengths, float scale, int64_t window) {
   const char* op = "attention_decode";
+  const Span span(device, op);
   require(q.rank == 3 && q.shape[1] > 0 && q.shape[2] > 0, Code::kShape, op, ": q is ", q.describe(), ", expected [B, H, D]");
   require(key_cache.rank == 4 && key_cache.shape[2] > 0 && q.shape[1] % key_cache.shape[2] == 0, Code::kShape, op, ": key_cache is ", key_cache.describe(), ", expected [B, L, K, D] with K dividing the ", q.shape[1], " heads of q");
   const int64_t B = q.shape[0], H = q.shape[1], D = q.shape[2], L = key_cache.shape[1], K = key_cache.shape[2];

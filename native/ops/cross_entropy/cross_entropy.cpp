@@ -1,6 +1,7 @@
 // The door of cross_entropy: checks shapes, dtypes and targets, then picks the backend.
 #include "ops/cross_entropy/cross_entropy.h"
 
+#include "core/profile.h"
 #include "ops/cross_entropy/cpu.h"
 #include "ops/cross_entropy/gpu.h"
 #include "ops/matmul/matmul.h"
@@ -25,6 +26,7 @@ static void check_rows(const char* op, const Device& device, const Tensor& loss,
 }
 
 void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& logits, const Tensor& targets) {
+  const Span span(device, "cross_entropy_forward");
   check_rows("cross_entropy", device, loss, entropy, correct, logits, targets);
   const int64_t R = logits.shape[0], V = logits.shape[1];
   switch (device.kind) {
@@ -38,6 +40,7 @@ void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& ent
 
 void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& dx, const Tensor& dweight, const Tensor& logits, const Tensor& x, const Tensor& weight, const Tensor& targets) {
   const char* op = "linear_cross_entropy";
+  const Span span(device, op);
   check_rows(op, device, loss, entropy, correct, logits, targets);
   require(weight.rank == 2, Code::kShape, op, ": weight is ", weight.describe(), ", expected [V, C]");
   const int64_t R = logits.shape[0], V = logits.shape[1], C = weight.shape[1];

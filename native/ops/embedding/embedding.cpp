@@ -1,6 +1,7 @@
 // The door of embedding: checks shapes, dtypes and ids, then picks the backend.
 #include "ops/embedding/embedding.h"
 
+#include "core/profile.h"
 #include <algorithm>
 #include <numeric>
 #include <vector>
@@ -26,6 +27,7 @@ static void require_gpu_width(const Device& device, const char* op, const char* 
 
 void embedding_forward(Device& device, const Tensor& x, const Tensor& table, const Tensor& ids, float scale) {
   const char* op = "embedding";
+  const Span span(device, "embedding_forward");
   check_operands(op, "table", table, "x", x, ids);
   require_dtype(op, "table", table, {DType::f32, DType::bf16});
   switch (device.kind) {
@@ -41,6 +43,7 @@ void embedding_forward(Device& device, const Tensor& x, const Tensor& table, con
 
 void embedding_backward(Device& device, const Tensor& dtable, const Tensor& dx, const Tensor& ids, float scale) {
   const char* op = "embedding_backward";
+  const Span span(device, op);
   check_operands(op, "dtable", dtable, "dx", dx, ids);
   require_dtype(op, "dtable", dtable, {DType::f32});
 

@@ -1,6 +1,7 @@
 // The door of gather.
 #include "ops/gather/gather.h"
 
+#include "core/profile.h"
 #include "ops/gather/cpu.h"
 #include "ops/gather/gpu.h"
 
@@ -15,6 +16,7 @@ static void check_operands(const char* op, const Tensor& many, const Tensor& few
 }
 
 void gather_rows(Device& device, const Tensor& y, const Tensor& x, const Tensor& rows) {
+  const Span span(device, "gather_rows");
   check_operands("gather_rows", x, y, rows);
   switch (device.kind) {
     case DeviceKind::cpu: return GT_PICK(cpu::gather).gather(device.threads(), y.as<float>(), x.as<float>(), rows.as<int32_t>(), rows.shape[0], x.shape[1]);
@@ -24,6 +26,7 @@ void gather_rows(Device& device, const Tensor& y, const Tensor& x, const Tensor&
 }
 
 void scatter_rows(Device& device, const Tensor& dx, const Tensor& dy, const Tensor& rows) {
+  const Span span(device, "scatter_rows");
   check_operands("scatter_rows", dx, dy, rows);
   switch (device.kind) {
     case DeviceKind::cpu:

@@ -1,6 +1,7 @@
 // The door of geglu: checks shapes and dtypes, then picks the backend.
 #include "ops/geglu/geglu.h"
 
+#include "core/profile.h"
 #include "ops/geglu/cpu.h"
 #include "ops/geglu/gpu.h"
 
@@ -20,6 +21,7 @@ static void check_operands(const Device& device, const char* op, const Tensor& g
 
 void geglu_forward(Device& device, const Tensor& h, const Tensor& gate_up) {
   const char* op = "geglu";
+  const Span span(device, "geglu_forward");
   check_operands(device, op, gate_up, "h", h);
   switch (device.kind) {
     case DeviceKind::cpu: return GT_PICK(cpu::geglu).forward(device.threads(), h.data, gate_up.data, gate_up.dtype, h.shape[0], h.shape[1]);
@@ -30,6 +32,7 @@ void geglu_forward(Device& device, const Tensor& h, const Tensor& gate_up) {
 
 void geglu_backward(Device& device, const Tensor& dgate_up, const Tensor& dh, const Tensor& gate_up) {
   const char* op = "geglu_backward";
+  const Span span(device, op);
   check_operands(device, op, gate_up, "dh", dh);
   require_shape(op, "dgate_up", dgate_up, {gate_up.shape[0], gate_up.shape[1]});
   require_dtype(op, "dgate_up", dgate_up, {gate_up.dtype});

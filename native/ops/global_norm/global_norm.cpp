@@ -1,6 +1,7 @@
 // The door of global_norm.
 #include "ops/global_norm/global_norm.h"
 
+#include "core/profile.h"
 #include <cmath>
 #include <vector>
 
@@ -19,6 +20,7 @@ static double norm_on_cpu(Device& device, const float* x, int64_t N) {
 
 void global_norm(Device& device, const Tensor& out, const Tensor& x) {
   const char* op = "global_norm";
+  const Span span(device, op);
   require(x.rank == 1, Code::kShape, op, ": x is ", x.describe(), ", expected [N]");
   require_dtype(op, "x", x, {DType::f32});
   require_shape(op, "out", out, {1});

@@ -1,6 +1,7 @@
 // The door of kv_cache: checks shapes, dtypes and rows, then picks the backend, which moves bytes.
 #include "ops/kv_cache/kv_cache.h"
 
+#include "core/profile.h"
 #include "ops/kv_cache/cpu.h"
 #include "ops/kv_cache/gpu.h"
 
@@ -8,6 +9,7 @@ namespace gt {
 
 void kv_cache_store(Device& device, const Tensor& key_cache, const Tensor& value_cache, const Tensor& k, const Tensor& qkv, const Tensor& rows) {
   const char* op = "kv_cache_store";
+  const Span span(device, op);
   require(key_cache.rank == 3 && k.rank == 3 && qkv.rank == 3, Code::kShape, op, ": got key_cache ", key_cache.describe(), ", k ", k.describe(), " and qkv ", qkv.describe(), ", expected [S, K, D], [T, K, D] and [T, H + 2K, D]");
   const int64_t S = key_cache.shape[0], T = k.shape[0], K = k.shape[1], D = k.shape[2], heads = qkv.shape[1];
   require_shape(op, "key_cache", key_cache, {S, K, D});

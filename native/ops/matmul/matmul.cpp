@@ -1,6 +1,7 @@
 // The door of matmul: checks shapes and dtypes, then picks the backend.
 #include "ops/matmul/matmul.h"
 
+#include "core/profile.h"
 #include "ops/matmul/cpu.h"
 #include "ops/matmul/cublaslt.h"
 #include "ops/matmul/gpu.h"
@@ -40,6 +41,7 @@ static const cublaslt::Library* yardstick(const Device& device) { return device.
 
 void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tensor& weight) {
   const char* op = "matmul_forward";
+  const Span span(device, op);
   require_matrices(op, "x", x, "weight", weight);
   const int64_t M = x.shape[0], N = weight.shape[0], K = weight.shape[1];
   require_shape(op, "x", x, {M, K});
@@ -58,6 +60,7 @@ void matmul_forward(Device& device, const Tensor& y, const Tensor& x, const Tens
 
 void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, const Tensor& weight) {
   const char* op = "matmul_backward_input";
+  const Span span(device, op);
   require_matrices(op, "dy", dy, "weight", weight);
   const int64_t M = dy.shape[0], N = weight.shape[0], K = weight.shape[1];
   require_shape(op, "dy", dy, {M, N});
@@ -76,6 +79,7 @@ void matmul_backward_input(Device& device, const Tensor& dx, const Tensor& dy, c
 
 void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor& dy, const Tensor& x) {
   const char* op = "matmul_backward_weight";
+  const Span span(device, op);
   require_matrices(op, "dy", dy, "x", x);
   const int64_t M = dy.shape[0], N = dy.shape[1], K = x.shape[1];
   require_shape(op, "x", x, {M, K});

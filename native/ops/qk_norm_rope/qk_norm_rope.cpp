@@ -2,6 +2,7 @@
 // computed here, on the host.
 #include "ops/qk_norm_rope/qk_norm_rope.h"
 
+#include "core/profile.h"
 #include <cmath>
 #include <vector>
 
@@ -73,6 +74,7 @@ static const int32_t* checked_positions(const char* op, const Tensor& positions,
 
 void qk_norm_rope_forward(Device& device, const Tensor& q, const Tensor& k, const Tensor& rstd, const Tensor& qkv, const Tensor& q_weight, const Tensor& k_weight, const Tensor& cos, const Tensor& sin, const Tensor& positions, float eps) {
   const char* op = "qk_norm_rope";
+  const Span span(device, "qk_norm_rope_forward");
   const auto s = check_operands(op, q, k, qkv, q_weight, k_weight, rstd, cos, sin, positions);
   switch (device.kind) {
     case DeviceKind::cpu: {
@@ -87,6 +89,7 @@ void qk_norm_rope_forward(Device& device, const Tensor& q, const Tensor& k, cons
 
 void qk_norm_rope_backward(Device& device, const Tensor& dqkv, const Tensor& dq_weight, const Tensor& dk_weight, const Tensor& dq, const Tensor& dk, const Tensor& qkv, const Tensor& q_weight, const Tensor& k_weight, const Tensor& rstd, const Tensor& cos, const Tensor& sin, const Tensor& positions) {
   const char* op = "qk_norm_rope_backward";
+  const Span span(device, op);
   const auto s = check_operands(op, dq, dk, qkv, q_weight, k_weight, rstd, cos, sin, positions);
   require_shape(op, "dqkv", dqkv, {s.T, s.H + 2 * s.K, s.D});
   require_dtype(op, "dqkv", dqkv, {qkv.dtype});

@@ -1,6 +1,7 @@
 // The door of rmsnorm: checks shapes and dtypes, then picks the backend.
 #include "ops/rmsnorm/rmsnorm.h"
 
+#include "core/profile.h"
 #include <vector>
 
 #include "ops/rmsnorm/cpu.h"
@@ -52,6 +53,7 @@ static void check_backward(const Device& device, const char* op, const Tensor& d
 }
 
 void rmsnorm_forward(Device& device, const Tensor& y, const Tensor& rstd, const Tensor& x, const Tensor& weight, float eps) {
+  const Span span(device, "rmsnorm_forward");
   check_forward(device, "rmsnorm", y, rstd, nullptr, x, weight);
   const int64_t T = x.shape[0], C = x.shape[1];
   switch (device.kind) {
@@ -64,6 +66,7 @@ void rmsnorm_forward(Device& device, const Tensor& y, const Tensor& rstd, const 
 }
 
 void rmsnorm_residual_forward(Device& device, const Tensor& out, const Tensor& rstd, const Tensor& residual, const Tensor& x, const Tensor& weight, float eps) {
+  const Span span(device, "rmsnorm_residual_forward");
   check_forward(device, "rmsnorm_residual", out, rstd, &residual, x, weight);
   const int64_t T = x.shape[0], C = x.shape[1];
   switch (device.kind) {
@@ -76,6 +79,7 @@ void rmsnorm_residual_forward(Device& device, const Tensor& out, const Tensor& r
 }
 
 void rmsnorm_backward(Device& device, const Tensor& dx, bool accumulate, const Tensor& dweight, const Tensor& dy, const Tensor& x, const Tensor& weight, const Tensor& rstd) {
+  const Span span(device, "rmsnorm_backward");
   check_backward(device, "rmsnorm_backward", dx, accumulate, dweight, dy, x, weight, rstd);
   const int64_t T = x.shape[0], C = x.shape[1];
   switch (device.kind) {
@@ -94,6 +98,7 @@ void rmsnorm_backward(Device& device, const Tensor& dx, bool accumulate, const T
 
 void rmsnorm_residual_rmsnorm_forward(Device& device, const Tensor& middle, const Tensor& normed, const Tensor& x_rstd, const Tensor& middle_rstd, const Tensor& residual, const Tensor& x, const Tensor& weight, const Tensor& next_weight, float eps) {
   const char* op = "rmsnorm_residual_rmsnorm";
+  const Span span(device, "rmsnorm_residual_rmsnorm_forward");
   switch (device.kind) {
     case DeviceKind::cpu:
       rmsnorm_residual_forward(device, middle, x_rstd, residual, x, weight, eps);
@@ -108,6 +113,7 @@ void rmsnorm_residual_rmsnorm_forward(Device& device, const Tensor& middle, cons
 
 void rmsnorm_residual_rmsnorm_backward(Device& device, const Tensor& dx, const Tensor& dmiddle, const Tensor& dweight, const Tensor& dnext_weight, const Tensor& dnormed, const Tensor& x, const Tensor& weight, const Tensor& x_rstd, const Tensor& middle, const Tensor& next_weight, const Tensor& middle_rstd) {
   const char* op = "rmsnorm_residual_rmsnorm_backward";
+  const Span span(device, op);
   switch (device.kind) {
     case DeviceKind::cpu:
       rmsnorm_backward(device, dmiddle, true, dnext_weight, dnormed, middle, next_weight, middle_rstd);

@@ -1,6 +1,7 @@
 // The door of sampling: checks operands and options, draws the random numbers, then picks the backend.
 #include "ops/sampling/sampling.h"
 
+#include "core/profile.h"
 #include <algorithm>
 #include <cmath>
 #include <vector>
@@ -25,6 +26,7 @@ static void check_chosen(const char* op, const int32_t* next, int64_t B) {
 
 void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const Sampling& sampling, const int64_t* keys, const int64_t* steps) {
   const char* op = "next_tokens";
+  const Span span(device, op);
   require(logits.rank == 2 && logits.shape[1] > 0, Code::kShape, op, ": logits is ", logits.describe(), ", expected [B, V]");
   const int64_t B = logits.shape[0], V = logits.shape[1];
   require_dtype(op, "logits", logits, {DType::f32});
@@ -63,6 +65,7 @@ void next_tokens(Device& device, const Tensor& next, const Tensor& logits, const
 
 void greedy_tokens(Device& device, const Tensor& next, const Tensor& x, const Tensor& weight, const Tensor& logits) {
   const char* op = "greedy_tokens";
+  const Span span(device, op);
   require(x.rank == 2 && weight.rank == 2, Code::kShape, op, ": got x ", x.describe(), " and weight ", weight.describe(), ", expected [B, C] and [V, C]");
   const int64_t B = x.shape[0], V = weight.shape[0], C = weight.shape[1];
   require_shape(op, "x", x, {B, C});

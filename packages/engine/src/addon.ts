@@ -96,6 +96,16 @@ export interface Update {
   epsilon: number;
 }
 
+/** What the calls of one op took. */
+export interface OpTime {
+  /** As the core names it: matmul_forward, attention_backward, adamw_update, … */
+  op: string;
+  calls: number;
+  /** Of kernels; 0 on the CPU. */
+  launches: number;
+  seconds: number;
+}
+
 export interface GenerateOptions {
   maxNewTokens: number;
   stopIds: Int32Array;
@@ -141,6 +151,10 @@ export interface NativeModel {
   setRecompute(recompute: Recompute): void;
   /** Bytes held: weights, state, and the largest activation arena so far. */
   memory(): { weights: number; state: number; activations: number };
+  /** Times every op from now on, or no longer. */
+  profile(on: boolean): void;
+  /** Each op's times since the last take, in order of first call. */
+  takeProfile(): OpTime[];
   /** Frees the memory; waits for a running call. Later calls throw ERR_GEMMATUNE_CLOSED. */
   dispose(): void;
 }

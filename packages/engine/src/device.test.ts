@@ -150,6 +150,29 @@ describe('a model', () => {
       }
   });
 
+  it.each(['cpu', 'emulated'] as const)('times its ops while profiling is on: %s', async (device) => {
+    if (device === 'emulated' && devices(device).problem !== null) return;
+    await using model = await Model.load(TINY, { device, dtype: 'bfloat16', trainable: true });
+    const batch = { tokens: Int32Array.of(3, 4, 5), targets: Int32Array.of(4, 5, -100), starts: Int32Array.of(0, 3) };
+    await model.accumulate(batch);
+    expect(model.takeProfile()).toEqual([]);
+    model.profile(true);
+    await model.accumulate(batch);
+    const times = model.takeProfile();
+    const layers = model.config.layerTypes.length;
+    expect(times.find(({ op }) => op === 'attention_backward')).toMatchObject({ calls: layers });
+    expect(times.find(({ op }) => op === 'linear_cross_entropy')).toMatchObject({ calls: 1 });
+    expect(times.some(({ op }) => op === 'adamw_update')).toBe(false);
+    for (const { op, seconds, launches } of times) {
+      expect(seconds, op).toBeGreaterThan(0);
+      if (device === 'cpu') expect(launches, op).toBe(0);
+      else expect(launches, op).toBeGreaterThan(0);
+    }
+    model.profile(false);
+    await model.accumulate(batch);
+    expect(model.takeProfile()).toEqual([]);
+  });
+
   it('is asked nothing while it is busy', async () => {
     await using model = await Model.load(TINY, { trainable: true });
     const running = model.discard();

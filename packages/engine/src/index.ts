@@ -5,6 +5,7 @@ export type {
   DeviceName,
   DTypeName,
   GenerateOptions,
+  OpTime,
   ParameterInfo,
   Part,
   Recompute,

@@ -7,6 +7,7 @@ import type {
   DTypeName,
   GenerateOptions,
   NativeModel,
+  OpTime,
   ParameterInfo,
   Part,
   Recompute,
@@ -288,6 +289,16 @@ export class Model implements AsyncDisposable {
   /** What the backward pass recomputes from the next pass on. The same bits. */
   setRecompute(recompute: Recompute): void {
     rethrow(() => this.#native.setRecompute(recompute));
+  }
+
+  /** Times every op from now on, or no longer. On a GPU ops then wait for each other, so the whole takes longer. */
+  profile(on: boolean): void {
+    rethrow(() => this.#native.profile(on));
+  }
+
+  /** What each op took since the last take, in order of first call; empty unless profiling is on. */
+  takeProfile(): OpTime[] {
+    return rethrow(() => this.#native.takeProfile());
   }
 
   /** Bytes held: weights (with masters), training state, and the largest activations so far. */
