@@ -1,9 +1,9 @@
 // The door of adamw: checks shapes, dtypes and options, then picks the backend.
 #include "ops/adamw/adamw.h"
 
-#include "core/profile.h"
 #include <cmath>
 
+#include "core/profile.h"
 #include "ops/adamw/cpu.h"
 #include "ops/adamw/gpu.h"
 
@@ -70,20 +70,6 @@ void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, 
       return kernels.update(device.gpu(), param.as<float>(), g, m1, m2, N, k, n, options.divisor, options.max_grad_norm);
     }
   }
-}
-
-float join_master(bf16 high, int16_t remainder) {
-  uint32_t bits = (uint32_t(high.bits) << 16) + uint32_t(int32_t(remainder));
-  float master;
-  std::memcpy(&master, &bits, 4);
-  return master;
-}
-
-void split_master(float master, bf16* high, int16_t* remainder) {
-  uint32_t bits;
-  std::memcpy(&bits, &master, 4);
-  high->bits = uint16_t((bits + 0x8000u) >> 16);
-  *remainder = int16_t(uint16_t(bits));
 }
 
 }  // namespace gt

@@ -11,6 +11,8 @@
 // matrix products read and `remainder` (int16) the rest, master bits = (param bits << 16) + remainder (wrapping), where param is
 // the master rounded half up. 4 bytes a weight instead of 6, and exact.
 #pragma once
+#include <cstring>
+
 #include "core/device.h"
 #include "core/tensor.h"
 
@@ -28,7 +30,17 @@ struct AdamW {
 void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, const Tensor& grad, const Tensor& m, const Tensor& v, const Tensor& norm, const AdamW& options);
 
 // The split form, for loading and saving: exact both ways.
-float join_master(bf16 high, int16_t remainder);
-void split_master(float master, bf16* high, int16_t* remainder);
+inline float join_master(bf16 high, int16_t remainder) {
+  const uint32_t bits = (uint32_t(high.bits) << 16) + uint32_t(int32_t(remainder));
+  float master;
+  std::memcpy(&master, &bits, 4);
+  return master;
+}
+inline void split_master(float master, bf16* high, int16_t* remainder) {
+  uint32_t bits;
+  std::memcpy(&bits, &master, 4);
+  high->bits = uint16_t((bits + 0x8000u) >> 16);
+  *remainder = int16_t(uint16_t(bits));
+}
 
 }  // namespace gt

@@ -1,11 +1,11 @@
 // The door of attention: checks shapes, dtypes and sequences, cuts the sequences into blocks, then picks the backend.
 #include "ops/attention/attention.h"
 
-#include "core/profile.h"
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/attention/cpu.h"
 #include "ops/attention/gpu.h"
 
@@ -37,6 +37,15 @@ void check_gpu(const char* op, const Device& device, const Tensor& q) {
   const int64_t D = q.shape[2], rows = q.shape[0] * q.shape[1];
   require(D % 8 == 0 && D <= gpu::kAttentionMaxD, Code::kArgument, op, ": the head size D is ", D, ", the ", name_of(device.kind), " backend takes multiples of 8 up to ", gpu::kAttentionMaxD);
   require(rows <= INT32_MAX / 2, Code::kArgument, op, ": q has ", rows, " rows, the ", name_of(device.kind), " backend takes ", INT32_MAX / 2, " at most");
+}
+
+// Processors with AMX issue vdpbf16ps at half the rate of float32 FMA: nothing is won there.
+const cpu::Attention& pick_cpu(const cpu::AttentionShape& shape) {
+#if defined(__x86_64__)
+  if (shape.dtype == DType::bf16 && shape.D % 2 == 0 && cpu::has_avx512_bf16() && !cpu::has_amx_bf16()) return cpu::attention_avx512bf16;
+#endif
+  (void)shape;
+  return GT_PICK(cpu::attention);
 }
 
 // The first token of each sequence, and T.
@@ -97,7 +106,7 @@ void attention_forward(Device& device, const Tensor& out, const Tensor& lse, con
       const Scratch scratch(device, int64_t(query_blocks.size()), shape.D);
       cpu::AttentionTensors x;
       x.q = q.data, x.k = k.data, x.qkv = qkv.data, x.out = out.data, x.lse = lse.as<float>(), x.T = T;
-      return GT_PICK(cpu::attention).forward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), nullptr, 0, scratch.data, scratch.slots});
+      return pick_cpu(shape).forward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), nullptr, 0, scratch.data, scratch.slots});
     }
     case DeviceKind::cuda:
     case DeviceKind::emulated:
@@ -134,7 +143,7 @@ void attention_backward(Device& device, const Tensor& dq, const Tensor& dk, cons
       cpu::AttentionTensors x;
       x.q = q.data, x.k = k.data, x.qkv = qkv.data, x.out = out.data, x.lse = lse.as<float>(), x.T = T;
       x.dout = dout.data, x.dq = dq.data, x.dk = dk.data, x.dqkv = dqkv.data, x.delta = delta.data();
-      return GT_PICK(cpu::attention).backward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), key_blocks.data(), int64_t(key_blocks.size()), scratch.data, scratch.slots});
+      return pick_cpu(shape).backward(device.threads(), shape, x, {query_blocks.data(), int64_t(query_blocks.size()), key_blocks.data(), int64_t(key_blocks.size()), scratch.data, scratch.slots});
     }
     case DeviceKind::cuda:
     case DeviceKind::emulated:
@@ -165,8 +174,9 @@ void attention_decode(Device& device, const Tensor& out, const Tensor& q, const 
   if (B == 0) return;
   switch (device.kind) {
     case DeviceKind::cpu: {
+      const cpu::AttentionShape shape{q.dtype, H, K, D, scale, window};
       const Scratch scratch(device, B * K, D);
-      return GT_PICK(cpu::attention).decode(device.threads(), {q.dtype, H, K, D, scale, window}, out.data, q.data, key_cache.data, value_cache.data, length, B, L, scratch.data, scratch.slots);
+      return pick_cpu(shape).decode(device.threads(), shape, out.data, q.data, key_cache.data, value_cache.data, length, B, L, scratch.data, scratch.slots);
     }
     case DeviceKind::cuda:
     case DeviceKind::emulated:

@@ -1,4 +1,5 @@
-// What one task does: a block of query rows forward or backward, a block of keys backward. Part of cpu.cpp, like tiles.h.
+// What one task does: a block of query rows forward or backward, a block of keys backward. Like tiles.h part of the backends' files, and like it for
+// any Math.
 //
 // A task owns a block of query rows (or keys); these lie transposed, one per lane, while blocks of keys (or query rows) stream
 // past. So maxima, sums and masks are lane by lane, and the only two products are those of tiles.h. The query heads that share a
@@ -6,6 +7,7 @@
 #pragma once
 #include <cfloat>
 #include <cmath>
+#include <utility>
 
 #include "ops/attention/tiles.h"
 
@@ -30,17 +32,25 @@ struct GroupRows {
   Rows<T> k, v, dk, dv;
 };
 
+// One task's scratch: attention_scratch(D) floats, which are enough for units of one element and more than enough for pairs.
+template <class Math>
 struct Scratch {
-  float *owned, *owned2;      // [D, kOwned]
-  float *sums, *sums2;        // [kOwned, stride]
-  float *rows, *rows2;        // [kStreamed, stride]
+  float *owned, *owned2;      // [units of D, kOwned]
+  float *sums, *sums2;        // [kOwned, attention_row_stride(D)]
   float *scores, *scores2;    // [kStreamed, kOwned]
+  Streamed streamed, streamed2;
   Scratch(float* p, int64_t D) {
-    const int64_t stride = attention_row_stride(D);
-    owned = p, owned2 = owned + D * kOwned;
-    sums = owned2 + D * kOwned, sums2 = sums + kOwned * stride;
-    rows = sums2 + kOwned * stride, rows2 = rows + kStreamed * stride;
-    scores = rows2 + kStreamed * stride, scores2 = scores + kStreamed * kOwned;
+    constexpr int64_t per = Math::kPerUnit;
+    const int64_t stride = attention_row_stride(D), units = (D + per - 1) / per;
+    const auto take = [&](int64_t n) { return std::exchange(p, p + (n + kLanes - 1) / kLanes * kLanes); };
+    owned = take(units * kOwned), owned2 = take(units * kOwned);
+    sums = take(kOwned * stride), sums2 = take(kOwned * stride);
+    scores = take(kStreamed * kOwned), scores2 = take(kStreamed * kOwned);
+    for (Streamed* s : {&streamed, &streamed2}) {
+      s->stride = attention_row_stride(units);
+      s->rows = take(kStreamed * s->stride);
+      s->pairs = per == 1 ? s->rows : take(kStreamed / per * stride);
+    }
   }
 };
 
@@ -104,19 +114,20 @@ void softmax_step(float* scores, int64_t n, int64_t key, const Visible& visible,
   }
 }
 
-template <class T>
-void forward_block(const GroupRows<T>& x, const Visible& visible, float scale, const Scratch& s) {
+template <class Math, class T>
+void forward_block(const GroupRows<T>& x, const Visible& visible, float scale, const Scratch<Math>& s) {
   const int64_t D = x.q.D, stride = attention_row_stride(D), first = visible.first, count = visible.count;
   float peak[kOwned], total[kOwned], keep[kOwned];
   for (int64_t r = 0; r < kOwned; r++) peak[r] = -FLT_MAX, total[r] = 0;
   __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, x.q, first, count);
+  Math::load_transposed(s.owned, x.q, first, count);
   visible.for_keys([&](int64_t key, int64_t n, int64_t lane, int64_t lanes) {
-    load_rows(s.rows, stride, x.k, key, n);
-    load_rows(s.rows2, stride, x.v, key, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
+    Math::template load<true, false>(s.streamed, x.k, key, n);
+    Math::template load<false, true>(s.streamed2, x.v, key, n);
+    products<Math>(s.scores + lane, s.streamed, s.owned + lane, round_up(n), lanes, D);
     softmax_step(s.scores, n, key, visible, lane, lanes, scale, peak, total, keep);
-    accumulate(s.sums + lane * stride, keep + lane, s.scores + lane, s.rows2, n, lanes, D);
+    Math::pack_weights(s.scores, n, lane, lanes);
+    accumulate<Math>(s.sums + lane * stride, keep + lane, s.scores + lane, s.streamed2, n, lanes, D);
   });
   store_rows(x.out, first, count, s.sums, stride, [&](int64_t r) { return 1.f / total[r]; });
   if (x.lse.data)
@@ -140,50 +151,51 @@ struct Ones {
   Ones() { for (float& v : values) v = 1; }
 };
 
-template <class T>
-void backward_query_block(const GroupRows<T>& x, const Visible& visible, float scale, const Scratch& s) {
+template <class Math, class T>
+void backward_query_block(const GroupRows<T>& x, const Visible& visible, float scale, const Scratch<Math>& s) {
   const int64_t D = x.q.D, stride = attention_row_stride(D), first = visible.first, count = visible.count;
   const Ones ones;
   float row_lse[kOwned] = {}, row_delta[kOwned] = {};
   for (int64_t r = 0; r < count; r++) row_lse[r] = *x.lse[first + r], row_delta[r] = *x.delta[first + r];
   __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, x.q, first, count);
-  load_transposed(s.owned2, x.dout, first, count);
+  Math::load_transposed(s.owned, x.q, first, count);
+  Math::load_transposed(s.owned2, x.dout, first, count);
   visible.for_keys([&](int64_t key, int64_t n, int64_t lane, int64_t lanes) {
-    load_rows(s.rows, stride, x.k, key, n);
-    load_rows(s.rows2, stride, x.v, key, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
-    products(s.scores2 + lane, s.rows2, s.owned2 + lane, round_up(n), lanes, D);
+    Math::template load<true, true>(s.streamed, x.k, key, n);
+    Math::template load<true, false>(s.streamed2, x.v, key, n);
+    products<Math>(s.scores + lane, s.streamed, s.owned + lane, round_up(n), lanes, D);
+    products<Math>(s.scores2 + lane, s.streamed2, s.owned2 + lane, round_up(n), lanes, D);
     backward_step(s.scores, s.scores2, n, lane, lanes, scale,
       [&](int64_t i, int64_t c) { return visible.sees(int32_t(key + i), c); },
       [&](int64_t, int64_t c) { return load16(row_lse + c); },
       [&](int64_t, int64_t c) { return load16(row_delta + c); });
-    accumulate(s.sums + lane * stride, ones.values, s.scores2 + lane, s.rows, n, lanes, D);
+    Math::pack_weights(s.scores2, n, lane, lanes);
+    accumulate<Math>(s.sums + lane * stride, ones.values, s.scores2 + lane, s.streamed, n, lanes, D);
   });
   store_rows(x.dq, first, count, s.sums, stride, [&](int64_t) { return scale; });
 }
 
 // Keys [first, first + count) of a sequence of `length` tokens, against every query row that sees one of them.
-template <class T>
-void backward_key_block(const GroupRows<T>& x, int64_t length, int64_t first, int64_t count, int64_t window, float scale, const Scratch& s) {
+template <class Math, class T>
+void backward_key_block(const GroupRows<T>& x, int64_t length, int64_t first, int64_t count, int64_t window, float scale, const Scratch<Math>& s) {
   const int64_t D = x.q.D, stride = attention_row_stride(D), group = x.q.group;
   const Ones ones;
   int32_t keys[kOwned];
   for (int64_t c = 0; c < kOwned; c++) keys[c] = int32_t(first + c);
   __builtin_memset(s.sums, 0, size_t(round_up(count) * stride) * 4);
   __builtin_memset(s.sums2, 0, size_t(round_up(count) * stride) * 4);
-  load_transposed(s.owned, x.k, first, count);
-  load_transposed(s.owned2, x.v, first, count);
+  Math::load_transposed(s.owned, x.k, first, count);
+  Math::load_transposed(s.owned2, x.v, first, count);
   const int64_t end = group * (window ? smaller(length, first + count - 1 + window) : length);
   for (int64_t row = first * group; row < end; row += kStreamed) {
     const int64_t n = smaller(kStreamed, end - row);
     const int64_t position = row / group, last_position = (row + n - 1) / group;
     const int64_t lane = window ? round_down(larger(0, position - window + 1 - first)) : 0;
     const int64_t lanes = round_up(smaller(count, last_position + 1 - first)) - lane;
-    load_rows(s.rows, stride, x.q, row, n);
-    load_rows(s.rows2, stride, x.dout, row, n);
-    products(s.scores + lane, s.rows, s.owned + lane, round_up(n), lanes, D);
-    products(s.scores2 + lane, s.rows2, s.owned2 + lane, round_up(n), lanes, D);
+    Math::template load<true, true>(s.streamed, x.q, row, n);
+    Math::template load<true, true>(s.streamed2, x.dout, row, n);
+    products<Math>(s.scores + lane, s.streamed, s.owned + lane, round_up(n), lanes, D);
+    products<Math>(s.scores2 + lane, s.streamed2, s.owned2 + lane, round_up(n), lanes, D);
     backward_step(s.scores, s.scores2, n, lane, lanes, scale,
       [&](int64_t i, int64_t c) {
         const int32_t t = int32_t((row + i) / group), from = int32_t(window ? larger(0, t - window + 1) : 0);
@@ -191,8 +203,10 @@ void backward_key_block(const GroupRows<T>& x, int64_t length, int64_t first, in
       },
       [&](int64_t i, int64_t) { return splat(*x.lse[row + i]); },
       [&](int64_t i, int64_t) { return splat(*x.delta[row + i]); });
-    accumulate(s.sums + lane * stride, ones.values, s.scores2 + lane, s.rows, n, lanes, D);
-    accumulate(s.sums2 + lane * stride, ones.values, s.scores + lane, s.rows2, n, lanes, D);
+    Math::pack_weights(s.scores, n, lane, lanes);
+    Math::pack_weights(s.scores2, n, lane, lanes);
+    accumulate<Math>(s.sums + lane * stride, ones.values, s.scores2 + lane, s.streamed, n, lanes, D);
+    accumulate<Math>(s.sums2 + lane * stride, ones.values, s.scores + lane, s.streamed2, n, lanes, D);
   }
   store_rows(x.dk, first, count, s.sums, stride, [&](int64_t) { return scale; });
   store_rows(x.dv, first, count, s.sums2, stride, [&](int64_t) { return 1.f; });

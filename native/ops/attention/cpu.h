@@ -27,10 +27,11 @@ struct AttentionBlock {
 constexpr int64_t kAttentionOwned = 96;
 constexpr int64_t kAttentionStreamed = 64;
 
-// Floats of scratch for one thread: two owned blocks transposed, two accumulators, two streamed blocks, two score matrices.
+// Floats of scratch for one thread: two owned blocks transposed, two accumulators, two streamed blocks in up to two layouts each, two
+// score matrices.
 constexpr int64_t attention_row_stride(int64_t D) { return (D + 15) / 16 * 16 + 16; }  // the extra 16 keep rows off the same cache sets
 constexpr int64_t attention_scratch(int64_t D) {
-  return 2 * (kAttentionOwned * D + (kAttentionOwned + kAttentionStreamed) * attention_row_stride(D) + kAttentionOwned * kAttentionStreamed);
+  return 2 * (kAttentionOwned * D + (kAttentionOwned + 2 * kAttentionStreamed) * attention_row_stride(D) + kAttentionOwned * kAttentionStreamed);
 }
 
 // The tensors of attention.h by the same names; those that an entry does not use are null.
@@ -56,5 +57,8 @@ struct Attention {
   void (*decode)(Threads&, const AttentionShape&, void* out, void* q, void* key_cache, void* value_cache, const int32_t* lengths, int64_t B, int64_t L, float* scratch, int64_t slots);
 };
 GT_DECLARE_TABLES(Attention, attention);
+
+// bfloat16 tensors with an even D only; the caller has asked has_avx512_bf16().
+extern const Attention attention_avx512bf16;
 
 }  // namespace gt::cpu

@@ -1,4 +1,5 @@
-// The definition of attention in plain loops, generic in the number type.
+// The definition of attention in plain loops, generic in the number type. `round` is what a weight goes through on its way into a
+// product: nothing in the definition, a rounding in the definition as a kernel of some precision evaluates it.
 #pragma once
 #include <algorithm>
 #include <cmath>
@@ -34,8 +35,13 @@ T dot(const std::vector<T>& a, int64_t i, const std::vector<T>& b, int64_t j, in
   return sum;
 }
 
-template <class T>
-void attention(std::vector<T>& out, std::vector<T>& lse, const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& qkv, const AttentionCase& c) {
+struct Exact {
+  template <class T>
+  T operator()(T x) const { return x; }
+};
+
+template <class T, class Round = Exact>
+void attention(std::vector<T>& out, std::vector<T>& lse, const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& qkv, const AttentionCase& c, const Round& round = {}) {
   out.assign(q.size(), T(0));
   lse.assign(q.size() / size_t(c.D), T(0));
   c.for_rows([&](int64_t t, int64_t h, int64_t first) {
@@ -47,24 +53,24 @@ void attention(std::vector<T>& out, std::vector<T>& lse, const std::vector<T>& q
     for (T& s : p) total += s = std::exp(s - peak);
     lse[size_t(t * c.H + h)] = peak + std::log(total);
     for (int64_t u = first; u <= t; u++)
-      for (int64_t d = 0; d < c.D; d++) out[size_t(c.q(t, h) + d)] += p[size_t(u - first)] / total * qkv[size_t(c.v(u, h) + d)];
+      for (int64_t d = 0; d < c.D; d++) out[size_t(c.q(t, h) + d)] += round(p[size_t(u - first)]) / total * qkv[size_t(c.v(u, h) + d)];
   });
 }
 
 // Adds to dq, dk and the value heads of dqkv.
-template <class T>
-void attention_backward(std::vector<T>& dq, std::vector<T>& dk, std::vector<T>& dqkv, const std::vector<T>& dout, const std::vector<T>& out, const std::vector<T>& lse, const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& qkv, const AttentionCase& c) {
+template <class T, class Round = Exact>
+void attention_backward(std::vector<T>& dq, std::vector<T>& dk, std::vector<T>& dqkv, const std::vector<T>& dout, const std::vector<T>& out, const std::vector<T>& lse, const std::vector<T>& q, const std::vector<T>& k, const std::vector<T>& qkv, const AttentionCase& c, const Round& round = {}) {
   c.for_rows([&](int64_t t, int64_t h, int64_t first) {
     const int64_t row = c.q(t, h);
     const T delta = dot(dout, row, out, row, c.D);
     for (int64_t u = first; u <= t; u++) {
       const int64_t key = c.k(u, h), value = c.v(u, h);
       const T p = std::exp(T(c.scale) * dot(q, row, k, key, c.D) - lse[size_t(t * c.H + h)]);
-      const T ds = p * (dot(dout, row, qkv, value, c.D) - delta) * T(c.scale);
+      const T ds = round(p * (dot(dout, row, qkv, value, c.D) - delta)) * T(c.scale);
       for (int64_t d = 0; d < c.D; d++) {
         dq[size_t(row + d)] += ds * k[size_t(key + d)];
         dk[size_t(key + d)] += ds * q[size_t(row + d)];
-        dqkv[size_t(value + d)] += p * dout[size_t(row + d)];
+        dqkv[size_t(value + d)] += round(p) * dout[size_t(row + d)];
       }
     }
   });

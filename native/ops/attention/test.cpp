@@ -45,13 +45,19 @@ struct Operands {
   }
 };
 
+// How a kernel for tensors of T may round the softmax's weights and their gradients before it multiplies with them.
+template <class T>
+struct Rounded {
+  float operator()(float x) const { return std::is_same_v<T, bf16> ? to_float(to_bf16(x)) : x; }
+};
+
 // Reference gradients in number type U, from the out and lse that the kernel was given.
 template <class U>
 struct Gradients {
   std::vector<U> dq, dk, dqkv;
-  template <class T>
-  explicit Gradients(Operands<T>& x) : dq(size_t(x.dq.size())), dk(size_t(x.dk.size())), dqkv(size_t(x.dqkv.size())) {
-    reference::attention_backward(dq, dk, dqkv, x.dout.template values<U>(), x.out.template values<U>(), x.lse.template values<U>(), x.q.template values<U>(), x.k.template values<U>(), x.qkv.template values<U>(), x.c);
+  template <class T, class Round = reference::Exact>
+  explicit Gradients(Operands<T>& x, const Round& round = {}) : dq(size_t(x.dq.size())), dk(size_t(x.dk.size())), dqkv(size_t(x.dqkv.size())) {
+    reference::attention_backward(dq, dk, dqkv, x.dout.template values<U>(), x.out.template values<U>(), x.lse.template values<U>(), x.q.template values<U>(), x.k.template values<U>(), x.qkv.template values<U>(), x.c, round);
   }
 };
 
@@ -69,7 +75,7 @@ void parity(const AttentionCase& c, int threads, double score_scale = 1) {
   std::vector<double> out, lse;
   std::vector<float> out_float, lse_float;
   reference::attention(out, lse, x.q.values(), x.k.values(), x.qkv.values(), c);
-  reference::attention(out_float, lse_float, x.q.template values<float>(), x.k.template values<float>(), x.qkv.template values<float>(), c);
+  reference::attention(out_float, lse_float, x.q.template values<float>(), x.k.template values<float>(), x.qkv.template values<float>(), c, Rounded<T>{});
   x.forward(device);
   check_close("out", x.out, out, max_error(out_float, out));
   check_close("lse", x.lse, lse, max_error(lse_float, lse));
@@ -78,7 +84,7 @@ void parity(const AttentionCase& c, int threads, double score_scale = 1) {
   x.dqkv.fill(kUntouched);
   x.backward(device);
   Gradients<double> want(x);
-  Gradients<float> in_float(x);
+  Gradients<float> in_float(x, Rounded<T>{});
   // Where one key has all the weight, dp - delta is two sums of D products that cancel, to nothing but their rounding. The reference
   // adds both in one order and gets exactly 0; the kernel does not.
   const double cancelled = 0x1p-24 * std::sqrt(double(c.D)) * c.scale * largest(x.dout) * largest(x.qkv);

@@ -1,5 +1,12 @@
-// Blocks of float32 in scratch memory and the two products that attention is made of. Part of cpu.cpp: compiled once per
-// instruction set, so everything is in an anonymous namespace.
+// Blocks in scratch memory and the two products that attention is made of. Part of the backends' files: compiled once per instruction
+// set, so everything is in an anonymous namespace.
+//
+// What a product multiplies is a unit of 4 bytes: one float32 (struct Floats, below), or a pair of bfloat16 that lie next to each other
+// along the contraction, the first in the lower half (cpu_avx512bf16.cpp). A backend's Math says so:
+//   kPerUnit                         elements in a unit
+//   multiply_add(a, b, sum)          sum + a · b, unit by unit
+//   load_transposed, load            rows of a tensor to blocks of units
+//   pack_weights                     a block of float32 scores, to be the left side of `accumulate`
 #pragma once
 #include "cpu/rows.h"
 #include "ops/attention/cpu.h"
@@ -32,31 +39,45 @@ struct Rows {
   T* operator[](int64_t r) const { return data + r / group * token_stride + r % group * D; }
 };
 
-// to [round_up(count), stride] = rows [first, first + count) as float32, padded with zeros in both directions
-template <class T>
-void load_rows(float* to, int64_t stride, const Rows<T>& rows, int64_t first, int64_t count) {
-  const int64_t D = rows.D;
-  for (int64_t r = 0; r < count; r++, to += stride) {
-    const T* from = rows[first + r];
-    lanes(D, [&](int64_t d, int64_t n) { store16(to + d, get(from + d, n)); });
-  }
-  for (int64_t r = count; r < round_up(count); r++, to += stride) __builtin_memset(to, 0, size_t(round_up(D)) * 4);
-}
+// A block of rows that streams past: `rows` [streamed, units of D] for `products`, `pairs` [units of streamed, D] for `accumulate`.
+struct Streamed {
+  float *rows, *pairs;
+  int64_t stride;  // of `rows`; that of `pairs` is attention_row_stride(D)
+};
 
-// to [D, kOwned] = the same rows transposed, padded with zeros to a multiple of 16 columns
-template <class T>
-void load_transposed(float* to, const Rows<T>& rows, int64_t first, int64_t count) {
-  for (int64_t c = 0; c < count; c += kLanes) {
-    const int64_t n = count - c < kLanes ? count - c : kLanes;
-    const T* from[kLanes];
-    for (int64_t i = 0; i < n; i++) from[i] = rows[first + c + i];
-    for (int64_t d = 0; d < rows.D; d++) {
-      float* column = to + d * kOwned + c;
-      if (n < kLanes) store16(column, f32x16{});
-      for (int64_t i = 0; i < n; i++) column[i] = gt::load(from[i] + d);
+struct Floats {
+  static constexpr int64_t kPerUnit = 1;
+  GT_INLINE Register multiply_add(Register a, Register b, Register sum) { return a * b + sum; }
+
+  // to [D, kOwned] = rows [first, first + count) transposed, padded with zeros to a multiple of 16 columns
+  template <class T>
+  static void load_transposed(float* to, const Rows<T>& rows, int64_t first, int64_t count) {
+    for (int64_t c = 0; c < count; c += kLanes) {
+      const int64_t n = count - c < kLanes ? count - c : kLanes;
+      const T* from[kLanes];
+      for (int64_t i = 0; i < n; i++) from[i] = rows[first + c + i];
+      for (int64_t d = 0; d < rows.D; d++) {
+        float* column = to + d * kOwned + c;
+        if (n < kLanes) store16(column, f32x16{});
+        for (int64_t i = 0; i < n; i++) column[i] = gt::load(from[i] + d);
+      }
     }
   }
-}
+
+  // to [round_up(count), stride] = the same rows, padded with zeros in both directions; one layout serves both products
+  template <bool kProducts, bool kSums, class T>
+  static void load(const Streamed& block, const Rows<T>& rows, int64_t first, int64_t count) {
+    const int64_t D = rows.D;
+    float* to = block.rows;
+    for (int64_t r = 0; r < count; r++, to += block.stride) {
+      const T* from = rows[first + r];
+      lanes(D, [&](int64_t d, int64_t n) { store16(to + d, get(from + d, n)); });
+    }
+    for (int64_t r = count; r < round_up(count); r++, to += block.stride) __builtin_memset(to, 0, size_t(round_up(D)) * 4);
+  }
+
+  static void pack_weights(float*, int64_t, int64_t, int64_t) {}
+};
 
 // rows [first, first + count) = from [count, stride] · factor(row)
 template <class T, class Factor>
@@ -75,7 +96,7 @@ GT_INLINE Register load_register(const float* p) {
 }
 
 // c [kTileRows, N registers] = keep[row] · c + a · b, where a(row, k) = a[row · row_step + k · k_step]; keep null starts from zero
-template <int N>
+template <class Math, int N>
 GT_INLINE void tile(float* c, int64_t c_stride, const float* keep, const float* a, int64_t row_step, int64_t k_step, const float* b, int64_t b_stride, int64_t depth) {
   Register sums[kTileRows][N];
 #pragma GCC unroll 8
@@ -89,7 +110,7 @@ GT_INLINE void tile(float* c, int64_t c_stride, const float* keep, const float* 
 #pragma GCC unroll 8
     for (int i = 0; i < kTileRows; i++)
 #pragma GCC unroll 3
-      for (int j = 0; j < N; j++) sums[i][j] += a[i * row_step + k * k_step] * right[j];
+      for (int j = 0; j < N; j++) sums[i][j] = Math::multiply_add(a[i * row_step + k * k_step] - Register{}, right[j], sums[i][j]);  // - 0: a broadcast, whatever the bits
   }
 #pragma GCC unroll 8
   for (int i = 0; i < kTileRows; i++)
@@ -97,29 +118,32 @@ GT_INLINE void tile(float* c, int64_t c_stride, const float* keep, const float* 
     for (int j = 0; j < N; j++) __builtin_memcpy(c + i * c_stride + j * kRegister, &sums[i][j], sizeof(Register));
 }
 
-// rows: a multiple of kTileRows; columns: of kRegister
+// rows: a multiple of kTileRows; columns: of kRegister; depth in units
+template <class Math>
 GT_INLINE void multiply(float* c, int64_t c_stride, const float* keep, const float* a, int64_t row_step, int64_t k_step, const float* b, int64_t b_stride, int64_t rows, int64_t columns, int64_t depth) {
   for (int64_t j = 0; j < columns; j += 3 * kRegister) {
     const int64_t left = (columns - j) / kRegister;
     for (int64_t i = 0; i < rows; i += kTileRows) {
       float* to = c + i * c_stride + j;
       const float *k = keep ? keep + i : nullptr, *left_side = a + i * row_step, *right_side = b + j;
-      if (left >= 3) tile<3>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
-      else if (left == 2) tile<2>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
-      else tile<1>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
+      if (left >= 3) tile<Math, 3>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
+      else if (left == 2) tile<Math, 2>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
+      else tile<Math, 1>(to, c_stride, k, left_side, row_step, k_step, right_side, b_stride, depth);
     }
   }
 }
 
-// scores [streamed, owned] = rows [streamed, D] · transposed [D, owned]; both sizes are multiples of 16
-__attribute__((noinline)) void products(float* scores, const float* rows, const float* transposed, int64_t streamed, int64_t owned, int64_t D) {
-  multiply(scores, kOwned, nullptr, rows, attention_row_stride(D), 1, transposed, kOwned, streamed, owned, D);
+// scores [streamed, owned] = rows [streamed, D] · transposed [D, owned]; streamed and owned are multiples of 16
+template <class Math>
+__attribute__((noinline)) void products(float* scores, const Streamed& block, const float* transposed, int64_t streamed, int64_t owned, int64_t D) {
+  multiply<Math>(scores, kOwned, nullptr, block.rows, block.stride, 1, transposed, kOwned, streamed, owned, (D + Math::kPerUnit - 1) / Math::kPerUnit);
 }
 
-// sums [owned, D] = keep[owned] · sums + weightsᵀ · rows, with weights [streamed, owned] and rows [streamed, D]; owned is a multiple of 16
-__attribute__((noinline)) void accumulate(float* sums, const float* keep, const float* weights, const float* rows, int64_t streamed, int64_t owned, int64_t D) {
+// sums [owned, D] = keep[owned] · sums + weightsᵀ · rows, with packed weights [streamed, owned] and rows [streamed, D]; owned is a multiple of 16
+template <class Math>
+__attribute__((noinline)) void accumulate(float* sums, const float* keep, const float* weights, const Streamed& block, int64_t streamed, int64_t owned, int64_t D) {
   const int64_t stride = attention_row_stride(D);
-  multiply(sums, stride, keep, weights, 1, kOwned, rows, stride, owned, round_up(D), streamed);
+  multiply<Math>(sums, stride, keep, weights, 1, kOwned, block.pairs, stride, owned, round_up(D), (streamed + Math::kPerUnit - 1) / Math::kPerUnit);
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 // The door of embedding: checks shapes, dtypes and ids, then picks the backend.
 #include "ops/embedding/embedding.h"
 
-#include "core/profile.h"
 #include <algorithm>
 #include <numeric>
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/embedding/cpu.h"
 #include "ops/embedding/gpu.h"
 

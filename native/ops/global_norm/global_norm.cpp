@@ -1,10 +1,10 @@
 // The door of global_norm.
 #include "ops/global_norm/global_norm.h"
 
-#include "core/profile.h"
 #include <cmath>
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/global_norm/cpu.h"
 #include "ops/global_norm/gpu.h"
 

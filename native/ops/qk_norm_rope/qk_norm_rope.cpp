@@ -2,10 +2,10 @@
 // computed here, on the host.
 #include "ops/qk_norm_rope/qk_norm_rope.h"
 
-#include "core/profile.h"
 #include <cmath>
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/qk_norm_rope/cpu.h"
 #include "ops/qk_norm_rope/gpu.h"
 

@@ -1,9 +1,9 @@
 // The door of rmsnorm: checks shapes and dtypes, then picks the backend.
 #include "ops/rmsnorm/rmsnorm.h"
 
-#include "core/profile.h"
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/rmsnorm/cpu.h"
 #include "ops/rmsnorm/gpu.h"
 

@@ -1,11 +1,11 @@
 // The door of sampling: checks operands and options, draws the random numbers, then picks the backend.
 #include "ops/sampling/sampling.h"
 
-#include "core/profile.h"
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "core/profile.h"
 #include "ops/matmul/matmul.h"
 #include "ops/sampling/cpu.h"
 #include "ops/sampling/gpu.h"
