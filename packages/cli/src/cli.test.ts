@@ -236,6 +236,18 @@ describe('finetune', () => {
     expect(refused.stderr).toContain('tokensPerPass is 8, but the longest row has 9 tokens');
   });
 
+  it.each([
+    ['elementwise', ['--recompute', 'elementwise'], 'norms, rope and GeGLU recomputed'],
+    ['blocks', ['--gradient-checkpointing'], 'whole blocks recomputed'],
+  ])('recomputes %s where it is told to, with the same weights', async (mode, words, told) => {
+    const passes = ['--tokens-per-pass', '20'];
+    if (!existsSync(at('kept'))) await gemmatune(call('kept', ...passes));
+    const { status, stderr } = await gemmatune(call(mode, ...passes, ...words));
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain(`Plan: up to 2 passes of up to 18 tokens an update; ${told}.\n`);
+    expect(await readFile(at(mode, 'model.safetensors'))).toEqual(await readFile(at('kept', 'model.safetensors')));
+  });
+
   it('refuses to write over a model, and does with --overwrite', async () => {
     const before = await readFile(at('run', 'model.safetensors'));
     const refused = await gemmatune(call('run'));

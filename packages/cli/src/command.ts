@@ -39,6 +39,8 @@ export interface Command<T extends OptionTable = OptionTable> {
   aliases?: Readonly<Record<string, string>>;
   /** Names that the command judges itself: see `Context.extras`. */
   alsoAccepts?: readonly string[];
+  /** Words are not read here: all of them, --help too, reach `run` as positionals. */
+  passThrough?: true;
   /** @returns the exit status; 0 where nothing is returned */
   run(options: Values<T>, context: Context, positionals: readonly string[]): Promise<number | undefined>;
 }

@@ -5,7 +5,7 @@ import { readConfig } from './config-file.js';
 import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
 import { commandHelp, overview } from './help.js';
 import { withInterrupts } from './interrupts.js';
-import { COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
+import { type Call, COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
 import { write } from './output.js';
 
 /**
@@ -39,7 +39,9 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     const { summary, load } = COMMANDS[name as keyof typeof COMMANDS];
     const command = await load();
     const grammar: Grammar = { ...command, options: { ...command.options, ...COMMON_OPTIONS } };
-    const call = await parseWords(words, grammar);
+    const call: Call = command.passThrough
+      ? { given: new Map(), extras: {}, positionals: words }
+      : await parseWords(words, grammar);
     if (call.given.has('help')) {
       await write(io.stdout, commandHelp(name, summary, command));
       return DONE;
@@ -48,7 +50,7 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     const config = configPath === undefined ? undefined : await readConfig(configPath);
     const { values, extras, given } = await settle(call, grammar, config, configPath);
     verbose = values.verbose === true;
-    checkPositionals(name, command, call.positionals);
+    if (!command.passThrough) checkPositionals(name, command, call.positionals);
     const context: Context = {
       ...io,
       verbose,

@@ -81,7 +81,7 @@ export async function loadModel(
   folder: string,
   { device, dtype, threads }: DeviceOptions,
   context: Context,
-  more: Pick<ModelOptions, 'trainable' | 'gradientCheckpointing'> = {},
+  more: Pick<ModelOptions, 'trainable'> = {},
 ): Promise<Model> {
   const model = await Model.load(folder, { device, dtype, threads, ...more });
   const named = context.given.has('device');

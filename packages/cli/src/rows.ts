@@ -1,8 +1,10 @@
 /** Rows of a file, for training and for evaluation. */
 import {
   type Encoded,
+  type EncodedRow,
   type EncodeOptions,
   type EncodeReport,
+  encodeEach,
   encodeRows,
   type Renderer,
   readTrainingRows,
@@ -38,6 +40,17 @@ export async function encodeFile(
   settings: EncodeSettings,
 ): Promise<Encoded> {
   return encodeRows(readTrainingRows(path), await encodeOptions(source, vocabSize, settings), path);
+}
+
+/** The same rows one after another, none of them held. */
+export async function* encodedRows(
+  path: string,
+  source: ModelText,
+  vocabSize: number,
+  settings: EncodeSettings,
+): AsyncIterable<EncodedRow> {
+  const options = await encodeOptions(source, vocabSize, settings);
+  for await (const { row } of encodeEach(readTrainingRows(path), options, path)) yield row;
 }
 
 /** How rows of a model are encoded. A folder without a tokenizer will do for rows of token ids. */

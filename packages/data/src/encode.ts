@@ -76,12 +76,22 @@ export async function encodeRows(
   options: EncodeOptions,
   where = '',
 ): Promise<Encoded> {
-  const encoded: Encoded = {
-    rows: [],
-    lines: [],
-    report: { rows: 0, kept: 0, tooLong: [], truncated: [], noTargets: [], tokens: 0, targets: 0 },
-  };
-  const { report } = encoded;
+  const report = noneEncoded();
+  const encoded: Encoded = { rows: [], lines: [], report };
+  for await (const { line, row } of encodeEach(rows, options, where, report)) {
+    encoded.rows.push(row);
+    encoded.lines.push(line);
+  }
+  return encoded;
+}
+
+/** The rows that `encodeRows` keeps, one after another: none of them is held. `report` counts along. */
+export async function* encodeEach(
+  rows: Iterable<NumberedRow> | AsyncIterable<NumberedRow>,
+  options: EncodeOptions,
+  where: string,
+  report = noneEncoded(),
+): AsyncIterable<{ line: number; row: EncodedRow }> {
   const turn = eventLoopTurns();
   for await (const { line, row } of rows) {
     await turn();
@@ -96,13 +106,15 @@ export async function encodeRows(
       continue;
     }
     if (cut) report.truncated.push(line);
-    encoded.rows.push(fitted);
-    encoded.lines.push(line);
+    report.kept++;
     report.tokens += fitted.inputIds.length;
     report.targets += targets;
+    yield { line, row: fitted };
   }
-  report.kept = encoded.rows.length;
-  return encoded;
+}
+
+function noneEncoded(): EncodeReport {
+  return { rows: 0, kept: 0, tooLong: [], truncated: [], noTargets: [], tokens: 0, targets: 0 };
 }
 
 /**

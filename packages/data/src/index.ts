@@ -15,7 +15,17 @@ export {
   type SourceRow,
 } from './formats/index.js';
 export { packRows, TRL_PACKING_ROWS } from './packing.js';
-export * from './prepare.js';
+export {
+  type Dropped,
+  type Prepared,
+  type PreparedRow,
+  type PrepareOptions,
+  type PrepareReport,
+  prepare,
+  prepareRows,
+  type SideReport,
+} from './prepare.js';
+export { prepareFiles } from './prepare-files.js';
 export { DROP_REASONS, type DropReason, LAYOUTS, type LayoutName, normaliseRow } from './rows/index.js';
 export type { Segment, TextTokenizer } from './segments.js';
 export { numpyPermutation, torchRandperm } from './shuffle.js';

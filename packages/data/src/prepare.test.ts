@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { parseExactJson, printExactJson } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
 import { type PreparedRow, prepare } from './prepare.js';
+import { prepareFiles } from './prepare-files.js';
 import { scratch } from './scratch.case.js';
 import { present, shared } from './shared-data.case.js';
 import { readTrainingRows } from './training-rows.js';
@@ -151,5 +152,46 @@ describe('writePrepared', () => {
     expect(existsSync(join(folder, 'eval.jsonl'))).toBe(false);
     expect(readFileSync(join(folder, 'train.jsonl'), 'utf8').split('\n')).toHaveLength(3);
     expect(readdirSync(folder).sort()).toEqual(['report.json', 'train.jsonl']);
+  });
+});
+
+describe('prepareFiles', () => {
+  const filesOf = (folder: string) =>
+    Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+
+  it('writes the files of prepare and writePrepared', async () => {
+    const lines = Array.from({ length: 300 }, (_, n) => hermesLine(n));
+    // Texts longer than a piece, details of dropped rows, a character of four bytes, a lone surrogate.
+    lines[7] = hermesLine(7, `{"name": "f", "arguments": {"n": "${'long'.repeat(400_000)}"}}`);
+    lines[8] = hermesLine(8, `{"name": "f", "arguments": {"n": "😀 \\ud800"}}`);
+    lines[9] = '{"a": 1}';
+    lines[10] = 'no row';
+    const path = file(lines);
+    const [inMemory, onDisk] = [scratch(), join(scratch(), 'made', 'here')];
+    const options = { seed: 3, take: 290, eval: 140 };
+    const prepared = await prepare(path, options);
+    await writePrepared(inMemory, prepared);
+    expect(await prepareFiles(path, onDisk, options)).toEqual(prepared.report);
+    expect(filesOf(onDisk)).toEqual(filesOf(inMemory));
+    expect(prepared.report.train.usable + prepared.report.eval.usable).toBeGreaterThan(285);
+  });
+
+  it('refuses to write over rows before it reads, unless allowed', async () => {
+    const folder = scratch();
+    const path = file([hermesLine(1), hermesLine(2)]);
+    await prepareFiles(path, folder, { eval: 1 });
+    await expect(prepareFiles(join(folder, 'nowhere.jsonl'), folder)).rejects.toThrow(
+      `${join(folder, 'train.jsonl')}: the file is already there`,
+    );
+    await prepareFiles(path, folder, { overwrite: true });
+    expect(readdirSync(folder).sort()).toEqual(['report.json', 'train.jsonl']);
+  });
+
+  it('leaves nothing behind where it fails', async () => {
+    const folder = scratch();
+    const path = file([hermesLine(1), hermesLine(2)]);
+    await expect(prepareFiles(path, join(folder, 'a', 'b'), { eval: 2 })).rejects.toThrow('eval takes 2 of 2 rows');
+    await expect(prepareFiles(path, folder, { eval: 2 })).rejects.toThrow('eval takes 2 of 2 rows');
+    expect(readdirSync(folder)).toEqual([]);
   });
 });

@@ -30,9 +30,19 @@ function inObjects(value: ExactJson | Json, number: (number: JsonNumber) => Json
   if (value instanceof JsonNumber) return number(value);
   if (Array.isArray(value)) return value.map((item) => inObjects(item, number));
   if (typeof value !== 'object' || value === null) return value;
-  const entries: [string, ExactJson | Json][] = value instanceof Map ? [...value] : Object.entries(value);
-  return Object.fromEntries(entries.map(([key, item]) => [key, inObjects(item, number)]));
+  const object: { [key: string]: Json } = {};
+  const set = (key: string, item: ExactJson | Json): void => {
+    const made = inObjects(item, number);
+    // Assigned, this one name would set the prototype.
+    if (key === '__proto__') Object.defineProperty(object, key, { ...OWN, value: made });
+    else object[key] = made;
+  };
+  if (value instanceof Map) for (const [key, item] of value) set(key, item);
+  else for (const key of Object.keys(value)) set(key, value[key]!);
+  return object;
 }
+
+const OWN = { configurable: true, enumerable: true, writable: true };
 
 /** The exact form of an ordinary value: integral doubles print as integers. @throws InputError on what JSON cannot hold */
 export function exactJson(value: unknown): ExactJson {

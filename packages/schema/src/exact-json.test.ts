@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { exactJson, plainJson } from './conversions.js';
-import { JsonNumber, parseExactJson, printExactJson } from './exact-json.js';
+import { type ExactJson, JsonNumber, parseExactJson, printExactJson } from './exact-json.js';
 
 const UNIT = fileURLToPath(new URL('../../../../shared/data/hermes_style/unit_cases.json', import.meta.url));
 describe.skipIf(!existsSync(UNIT))('shared data hermes_style/unit_cases.json', () => {
@@ -27,11 +27,33 @@ describe('JsonNumber.float', () => {
   });
 });
 
+describe('printExactJson', () => {
+  it('escapes what Python escapes, and leaves lone surrogates alone', () => {
+    const text = '"\\\b\f\n\r\t\u0000\u001f\u007f\u2028é😀/';
+    const printed = '"\\"\\\\\\b\\f\\n\\r\\t\\u0000\\u001f\u007f\u2028é😀/"';
+    expect(printExactJson(text)).toBe(printed);
+    expect(printExactJson(`${text}\ud800`)).toBe(`${printed.slice(0, -1)}\ud800"`);
+  });
+});
+
 describe('parseExactJson', () => {
   it('keeps key order, and of repeated keys the first place with the last value', () => {
     expect(printExactJson(parseExactJson('{"20":1,"b":2,"13":3,"b":4,"__proto__":5}'))).toBe(
       '{"20": 1, "b": 4, "13": 3, "__proto__": 5}',
     );
+  });
+
+  it('reads documents without a number as those with one', () => {
+    const text =
+      '{"b": "\\u00e9\\ud800", "a": [{}, [], "", null, true], "b": {"__proto__": {"c": false}, "": "20"}, "x1": "1"}';
+    const withNumber = parseExactJson(`[${text}, 1]`) as ExactJson[];
+    expect(parseExactJson(text)).toEqual(withNumber[0]);
+    expect(printExactJson(parseExactJson(text))).toBe(
+      '{"b": {"__proto__": {"c": false}, "": "20"}, "a": [{}, [], "", null, true], "x1": "1"}',
+    );
+    expect(printExactJson(parseExactJson('{"b": "", "20": "", "13": ""}'))).toBe('{"b": "", "20": "", "13": ""}');
+    expect(parseExactJson(`${'['.repeat(901)}${']'.repeat(901)}`)).toHaveLength(1);
+    expect(() => parseExactJson(`${'['.repeat(902)}${']'.repeat(902)}`)).toThrow('nesting deeper than 900 levels');
   });
 
   it('prints what is not finite as JSON texts of Python do', () => {

@@ -43,13 +43,48 @@ const MAX_DEPTH = 900;
  * @throws SyntaxError with the offset and what was found there
  */
 export function parseExactJson(text: string): ExactJson {
+  const plain = parsePlain(text);
+  if (plain !== undefined) return plain;
   const parser = new Parser(text);
   const value = parser.value(0);
   parser.end();
   return value;
 }
 
-const WHITESPACE = /[ \t\n\r]*/y;
+/**
+ * The document where JavaScript's own parser, which is several times faster, forgets nothing of it: no number, no key that starts with
+ * a digit, nothing that it refuses. undefined otherwise.
+ */
+function parsePlain(text: string): ExactJson | undefined {
+  try {
+    return fromPlain(JSON.parse(text), 0);
+  } catch {
+    return undefined;
+  }
+}
+
+/** @throws where something was forgotten; lists are changed in place */
+function fromPlain(value: unknown, depth: number): ExactJson {
+  if (depth > MAX_DEPTH) throw FORGETS;
+  if (typeof value === 'string' || typeof value === 'boolean' || value === null) return value;
+  if (typeof value === 'number') throw FORGETS;
+  if (Array.isArray(value)) {
+    for (let i = 0; i < value.length; i++) value[i] = fromPlain(value[i], depth + 1);
+    return value;
+  }
+  const object: ExactObject = new Map();
+  for (const key of Object.keys(value as object)) {
+    const first = key.charCodeAt(0);
+    if (first >= DIGIT_0 && first <= DIGIT_9) throw FORGETS;
+    object.set(key, fromPlain((value as Record<string, unknown>)[key], depth + 1));
+  }
+  return object;
+}
+
+const FORGETS = new Error('JavaScript forgets numbers and the order of keys');
+const DIGIT_0 = 0x30;
+const DIGIT_9 = 0x39;
+
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
 // Up to the closing quote, a backslash, or a control character, which JSON forbids inside strings.
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what it looks for
@@ -146,14 +181,18 @@ class Parser {
   }
 
   private blank(): void {
-    this.match(WHITESPACE);
+    for (;;) {
+      const c = this.text.charCodeAt(this.at);
+      if (c !== 0x20 && c !== 0x09 && c !== 0x0a && c !== 0x0d) return;
+      this.at++;
+    }
   }
 
   private match(pattern: RegExp): string {
-    pattern.lastIndex = this.at;
-    const found = pattern.exec(this.text)?.[0] ?? '';
-    this.at += found.length;
-    return found;
+    const start = this.at;
+    pattern.lastIndex = start;
+    if (pattern.test(this.text)) this.at = pattern.lastIndex;
+    return this.text.slice(start, this.at);
   }
 
   private take(c: string): boolean {
@@ -204,6 +243,8 @@ const NAMED: Record<string, string> = {
 };
 
 function quote(text: string): string {
+  // JavaScript's own printer differs in lone surrogates alone, which it escapes.
+  if (text.isWellFormed()) return JSON.stringify(text);
   const escaped = text.replace(TO_ESCAPE, (c) => NAMED[c] ?? `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`);
   return `"${escaped}"`;
 }

@@ -26,9 +26,9 @@ export class AddedTokens {
     }
   }
 
-  /** The longest token whose text starts at `at`. */
-  longestAt(text: string, at: number): AddedToken | undefined {
-    if (this.#starts[text.charCodeAt(at)] === 0) return undefined;
+  /** The longest token whose text starts at `at`, where `unit` is. */
+  longestAt(text: string, at: number, unit: number): AddedToken | undefined {
+    if (this.#starts[unit] === 0) return undefined;
     let longest: AddedToken | undefined;
     let node: Node | undefined = this.#root;
     for (let i = at; i < text.length; i++) {

@@ -6,12 +6,12 @@
  * leftmost first among equals. A heap of (rank, position) finds that pair in O(log n).
  */
 import { pairSlot, type Tables } from './tables.js';
+import { WordTable } from './words.js';
 
 const BLANK = 0x2581;
 const SPACE = 0x20;
-/** Words longer than this are not worth remembering, and this many words are remembered at most. */
-const CACHED_WORD_LENGTH = 64;
-const CACHED_WORDS = 100_000;
+/** Words longer than this are not worth remembering. */
+const REMEMBERED_LENGTH = 64;
 /** A heap entry is rank * 2^32 + position: exact in a double up to 2^21 merges. */
 const RANK_UNIT = 2 ** 32;
 
@@ -40,7 +40,7 @@ export class BytePairEncoder {
   /** Id of each character of the basic plane, -1 where it has none; others are in `#astral`. */
   readonly #characterIds = new Int32Array(0x10000).fill(-1);
   readonly #astral = new Map<number, number>();
-  readonly #words = new Map<string, number[]>();
+  readonly #words = new WordTable();
 
   // Symbols of the word at hand form a doubly linked list over positions; -1 ends it. A merged-away symbol has id -1.
   #ids = new Int32Array(0);
@@ -62,17 +62,19 @@ export class BytePairEncoder {
     this.#reserve(256);
   }
 
-  /** Appends the ids of `word`, a well-formed text whose spaces stand for ▁, to `out`. */
-  encode(word: string, out: IdBuffer): void {
-    let ids = this.#words.get(word);
-    if (ids === undefined) {
-      ids = this.#merge(word);
-      if (word.length <= CACHED_WORD_LENGTH) {
-        if (this.#words.size >= CACHED_WORDS) this.#words.clear();
-        this.#words.set(word, ids);
-      }
+  /** Appends the ids of the word that is `text` from `start` to `end`, well-formed, whose spaces stand for ▁, to `out`. */
+  encode(text: string, start: number, end: number, out: IdBuffer): void {
+    if (end - start > REMEMBERED_LENGTH) {
+      for (const id of this.#merge(text.slice(start, end))) out.push(id);
+      return;
     }
-    for (let i = 0; i < ids.length; i++) out.push(ids[i]!);
+    const known = this.#words.find(text, start, end);
+    if (known >= 0) this.#words.copy(known, out);
+    else {
+      const ids = this.#merge(text.slice(start, end));
+      this.#words.add(-1 - known, text, start, end, ids);
+      for (const id of ids) out.push(id);
+    }
   }
 
   #merge(word: string): number[] {

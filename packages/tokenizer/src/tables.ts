@@ -55,6 +55,11 @@ export function boundaryKey(before: number, after: number): number {
   return before * 0x10000 + after;
 }
 
+/** The unit before the blank of a boundary. */
+export function unitBefore(boundary: number): number {
+  return Math.floor(boundary / 0x10000);
+}
+
 const MAGIC = 0x4b544d47;
 /** Raise it whenever the layout or the meaning of a section changes: older cache files are then rebuilt. */
 export const TABLES_VERSION = 1;

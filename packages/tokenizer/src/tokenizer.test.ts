@@ -70,6 +70,57 @@ describe('encode', () => {
   });
 });
 
+describe('encodeParts', () => {
+  it('tells where each text ends where added tokens meet it, with the ids of the whole', async () => {
+    const tokenizer = await load();
+    const texts = ['', 'a <escape>', 'b c', '', '\n', 'ab'];
+    expect(tokenizer.encodeParts(texts)).toEqual({ ids: tokenizer.encode(texts.join('')), ends: [1, 4, 7, 7, 8, 9] });
+    expect(tokenizer.encodeParts(['a'], { addSpecialTokens: false })).toEqual({ ids: ids('a'), ends: [1] });
+  });
+
+  it.each([
+    // a merge, an added token and a character that lie across; then places where none does but one might
+    [['a', 'b']],
+    [['\n', '\n']],
+    [['a\ud83d', '\ude00']],
+    [['a', ' a']],
+    [['a\n', 'b', 'c']],
+  ])('does not know for %j', async (texts) => {
+    expect((await load()).encodeParts(texts)).toBeUndefined();
+  });
+
+  it('leaves tokens behind the text to encode', async () => {
+    const definition = tinyDefinition();
+    const [bos, text] = definition.post_processor!.single;
+    definition.post_processor!.single = [text!, bos!];
+    const path = join(folder, 'suffix.json');
+    await writeFile(path, JSON.stringify(definition));
+    const tokenizer = await Tokenizer.load(path, { cacheFolder });
+    expect(tokenizer.encode('a')).toEqual(ids('a', '<bos>'));
+    expect(tokenizer.encodeParts(['a\n', 'b'])).toBeUndefined();
+    expect(tokenizer.encodeParts(['a\n', 'b'], { addSpecialTokens: false })?.ends).toEqual([2, 3]);
+  });
+});
+
+describe('remembered words', () => {
+  it('are told apart, and forgotten when there are too many, without a change of ids', async () => {
+    const tokenizer = await load();
+    // 130,000 words of the letters a, b, c: more than are remembered.
+    const words = Array.from(
+      { length: 130_000 },
+      (_, i) => ` ${i.toString(3).replace(/\d/g, (d) => 'abc'[Number(d)]!)}`,
+    );
+    const once = tokenizer.encode(words.join(''), { addSpecialTokens: false });
+    const again = tokenizer.encode(words.join(''), { addSpecialTokens: false });
+    expect(again).toEqual(once);
+    expect(tokenizer.decode(once)).toBe(words.join(''));
+    const fresh = await load();
+    for (const i of [0, 1, 99_999, 100_000, 129_999]) {
+      expect(tokenizer.encode(words[i]!)).toEqual(fresh.encode(words[i]!));
+    }
+  });
+});
+
 describe('decode', () => {
   it('prints ▁ as a space and joins bytes to characters', async () => {
     const tokenizer = await load();

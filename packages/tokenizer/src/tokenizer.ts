@@ -4,7 +4,7 @@ import { BytePairEncoder, IdBuffer } from './bpe.js';
 import { cacheFolder, readCachedTables, writeCachedTables } from './cache.js';
 import { compileTables } from './definition.js';
 import { findDefinition, hashOf, readJson, readSpecialNames, type SpecialNames } from './files.js';
-import { ANY_UNIT, boundaryKey, type Tables } from './tables.js';
+import { ANY_UNIT, boundaryKey, type Tables, unitBefore } from './tables.js';
 
 export interface LoadOptions {
   /** Folder of the compact cache; `$GEMMATUNE_CACHE`, `$XDG_CACHE_HOME/gemmatune` or `~/.cache/gemmatune` by default. */
@@ -26,6 +26,8 @@ export interface DecodeOptions {
 
 const SPACE = 0x20;
 const BLANK = 0x2581;
+/** Stands for the unit before the first one. */
+const NOTHING = -1;
 
 /** Text to token ids and back, equal id for id to the Rust tokenizers on the same tokenizer.json. */
 export class Tokenizer {
@@ -42,6 +44,9 @@ export class Tokenizer {
   readonly #added: AddedTokens;
   readonly #encoder: BytePairEncoder;
   readonly #crossings: ReadonlySet<number>;
+  /** 1 for the units that come first in some crossing: nearly every place in a text is ruled out by this alone. */
+  readonly #crossingStarts = new Uint8Array(0x10000);
+  readonly #out = new IdBuffer();
   readonly #byteOfId: ReadonlyMap<number, number>;
   /** Text of each token as `decode` prints it, filled when first asked for. */
   readonly #printed: (string | undefined)[];
@@ -54,6 +59,7 @@ export class Tokenizer {
     this.#added = new AddedTokens(header.added);
     this.#encoder = new BytePairEncoder(tables);
     this.#crossings = new Set(header.crossings);
+    for (const key of header.crossings) this.#crossingStarts[unitBefore(key)] = 1;
     this.#byteOfId = new Map(header.byteIds.map((id, byte) => [id, byte]));
     this.#idOf = new Map(header.added.map(({ content, id }) => [content, id]));
     this.vocabSize = header.size;
@@ -85,47 +91,81 @@ export class Tokenizer {
 
   /** Ids of `text`. Lone surrogates count as U+FFFD. */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
-    const wellFormed = text.toWellFormed();
-    const out = new IdBuffer();
     const { prefixIds, suffixIds } = this.#tables.header;
+    const out = this.#out;
+    out.length = 0;
     if (addSpecialTokens) for (const id of prefixIds) out.push(id);
-    let start = 0;
-    for (let at = 0; at < wellFormed.length; ) {
-      const token = this.#added.longestAt(wellFormed, at);
-      if (token) {
-        this.#encodeWords(wellFormed, start, at, out);
-        out.push(token.id);
-        at += token.content.length;
-        start = at;
-      } else at++;
-    }
-    this.#encodeWords(wellFormed, start, wellFormed.length, out);
+    this.#encode(text.toWellFormed(), out);
     if (addSpecialTokens) for (const id of suffixIds) out.push(id);
     return out.toIds();
   }
 
-  /** Cuts `[start, end)` before each blank that follows another character, where no merge can cross; see definition.ts. */
-  #encodeWords(text: string, start: number, end: number, out: IdBuffer): void {
-    if (start === end) return;
-    let wordStart = start;
-    let before = asNormalized(text.charCodeAt(start));
-    for (let at = start + 1; at < end; at++) {
-      const unit = asNormalized(text.charCodeAt(at));
-      if (
-        unit === BLANK &&
-        before !== BLANK &&
-        !this.#mayCross(before, at + 1 < end ? asNormalized(text.charCodeAt(at + 1)) : ANY_UNIT)
-      ) {
-        this.#encoder.encode(text.slice(wordStart, at), out);
-        wordStart = at;
-      }
-      before = unit;
-    }
-    this.#encoder.encode(text.slice(wordStart, end), out);
+  /**
+   * Ids of the texts joined, and where each text ends among them: text i is ids[ends[i - 1] .. ends[i]). undefined unless an added token
+   * begins or ends wherever two texts meet: elsewhere a token may lie across.
+   */
+  encodeParts(
+    texts: readonly string[],
+    { addSpecialTokens = true }: EncodeOptions = {},
+  ): { ids: Int32Array; ends: number[] } | undefined {
+    const { prefixIds, suffixIds } = this.#tables.header;
+    if (addSpecialTokens && suffixIds.length > 0) return undefined;
+    const out = this.#out;
+    out.length = 0;
+    if (addSpecialTokens) for (const id of prefixIds) out.push(id);
+    let length = 0;
+    const marks = texts.map((text) => (length += text.length));
+    const ends = this.#encode(texts.join('').toWellFormed(), out, marks);
+    return ends.length === texts.length ? { ids: out.toIds(), ends } : undefined;
   }
 
-  #mayCross(before: number, after: number): boolean {
-    return this.#crossings.has(boundaryKey(before, after)) || this.#crossings.has(boundaryKey(before, ANY_UNIT));
+  /**
+   * Added tokens are cut out first. The text between them is cut before each blank that follows another character, where no merge can
+   * cross; see definition.ts.
+   * @param marks places in the text, ascending
+   * @returns ids in `out` at each mark, up to the first mark that is not an end of the text or of an added token
+   */
+  #encode(text: string, out: IdBuffer, marks: readonly number[] = []): number[] {
+    const ends: number[] = [];
+    const cut = (at: number) => {
+      while (marks[ends.length] === at) ends.push(out.length);
+    };
+    let wordStart = 0;
+    let before = NOTHING;
+    cut(0);
+    for (let at = 0; at < text.length; ) {
+      const unit = text.charCodeAt(at);
+      const token = this.#added.longestAt(text, at, unit);
+      if (token !== undefined) {
+        if (wordStart < at) this.#encoder.encode(text, wordStart, at, out);
+        cut(at);
+        out.push(token.id);
+        at += token.content.length;
+        wordStart = at;
+        before = NOTHING;
+        cut(at);
+        continue;
+      }
+      const normalized = unit === SPACE ? BLANK : unit;
+      if (normalized === BLANK && before !== BLANK && before !== NOTHING && !this.#mayCross(before, text, at + 1)) {
+        this.#encoder.encode(text, wordStart, at, out);
+        wordStart = at;
+      }
+      before = normalized;
+      at++;
+    }
+    if (wordStart < text.length) this.#encoder.encode(text, wordStart, text.length, out);
+    cut(text.length);
+    return ends;
+  }
+
+  /** Whether a merge may join `before`, a blank, and what is at `next`. */
+  #mayCross(before: number, text: string, next: number): boolean {
+    if (this.#crossingStarts[before] === 0) return false;
+    if (this.#crossings.has(boundaryKey(before, ANY_UNIT))) return true;
+    if (next === text.length || this.#added.longestAt(text, next, text.charCodeAt(next)) !== undefined) return false;
+    const after = text.charCodeAt(next);
+    return this.#crossings.has(boundaryKey(before, after === SPACE ? BLANK : after));
   }
 
   /**
@@ -187,8 +227,6 @@ export class Tokenizer {
 
 const UTF8 = new TextDecoder('utf-8', { ignoreBOM: true });
 const STRICT_UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
-
-const asNormalized = (unit: number) => (unit === SPACE ? BLANK : unit);
 
 function textOfBytes(bytes: number[]): string {
   try {

@@ -86,6 +86,15 @@ describe('resolveTrainOptions', () => {
     ]);
   });
 
+  it("takes gradient_checkpointing as TRL's name for recompute 'blocks'", () => {
+    const recompute = (input: unknown) => resolveTrainOptions(input).recompute;
+    expect(recompute({})).toBeNull();
+    expect(recompute({ gradient_checkpointing: false })).toBeNull();
+    expect(recompute({ gradient_checkpointing: true })).toBe('blocks');
+    expect(recompute({ gradientCheckpointing: true, recompute: 'blocks' })).toBe('blocks');
+    expect(recompute({ gradient_checkpointing: false, recompute: 'elementwise' })).toBe('elementwise');
+  });
+
   it('has an alias in snake_case for every option', () => {
     expect(TRAIN_OPTION_ALIASES).toMatchObject({
       adam_beta1: 'adamBeta1',
@@ -134,6 +143,11 @@ describe('resolveTrainOptions', () => {
     ],
     [{ overwrite: 'yes' }, "overwrite is 'yes'; expected true or false."],
     [{ compat: 'hf' }, "compat is 'hf'; expected 'trl'."],
+    [{ recompute: 'all' }, "recompute is 'all'; expected 'none' or 'elementwise' or 'blocks'."],
+    [
+      { recompute: 'none', gradient_checkpointing: true },
+      "gradientCheckpointing recomputes whole blocks, but recompute is 'none'; expected 'blocks', or only one of the two options.",
+    ],
     [
       { optim: 'adafactor' },
       "optim is 'adafactor'; expected 'adamw_torch_fused' or 'adamw_torch' or 'adamw_hf' or 'adamw'.",

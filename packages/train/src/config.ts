@@ -1,7 +1,11 @@
+import type { Recompute } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 import { nearestName } from './nearest.js';
 import { choice, flag, integer, interval, number, type Option, optional, refused, shown, text } from './option.js';
 import { LR_SCHEDULER_TYPES } from './schedule.js';
+
+/** In this order each needs less memory and at least as much work. */
+export const RECOMPUTE_MODES = ['none', 'elementwise', 'blocks'] as const satisfies readonly Recompute[];
 
 /**
  * Every option of fine-tuning, in one table: the TypeScript type, the checks, the defaults and the help texts follow from it.
@@ -64,13 +68,20 @@ export const TRAIN_OPTIONS = {
     ),
   ),
   packing: flag(false, 'Fill sequences of maxLength tokens with several rows.'),
-  gradientCheckpointing: flag(false, 'Recompute activations in backward: less memory, same result.'),
 
   tokensPerPass: optional(
     integer(8192, 'Most tokens computed at once. Unset: a micro-batch on the CPU, as much as fits on a GPU.', {
       min: 1,
     }),
   ),
+  recompute: optional(
+    choice(
+      RECOMPUTE_MODES,
+      'none',
+      "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: nothing on the CPU, as little as fits on a GPU.",
+    ),
+  ),
+  gradientCheckpointing: flag(false, "TRL's name for recompute 'blocks': less memory, same result."),
 };
 
 type ValueOf<O> = O extends Option<infer T> ? T : never;
@@ -209,6 +220,16 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
 
   options.evalStrategy ??= options.evalSteps === null ? 'no' : 'steps';
   if (options.evalStrategy === 'steps') options.evalSteps ??= options.loggingSteps;
+
+  if (options.gradientCheckpointing) {
+    options.recompute ??= 'blocks';
+    if (options.recompute !== 'blocks') {
+      throw new TrainError(
+        'ERR_GEMMATUNE_ARGUMENT',
+        `gradientCheckpointing recomputes whole blocks, but recompute is '${options.recompute}'; expected 'blocks', or only one of the two options.`,
+      );
+    }
+  }
 
   if (options.loadBestModelAtEnd || options.saveStrategy === 'best') options.metricForBestModel ??= 'loss';
   if (options.metricForBestModel !== null) options.greaterIsBetter ??= !options.metricForBestModel.endsWith('loss');

@@ -144,8 +144,9 @@ export class Trainer {
     const passes = this.planPasses(before);
     this.#passes = passes;
     this.#state.tokensPerPass = passes?.tokensPerPass ?? null;
+    const recompute = passes === null ? this.options.recompute : passes.recompute;
+    if (recompute !== null) this.#model.setRecompute(recompute);
     if (passes === null) return;
-    if (passes.recompute !== null) this.#model.setRecompute(passes.recompute);
     yield { type: 'plan', ...passes };
     if (before !== null && before !== passes.tokensPerPass) {
       const message = `The checkpoint was trained in passes of up to ${before} tokens, and now they have up to ${passes.tokensPerPass}: sums are rounded otherwise.`;

@@ -141,8 +141,27 @@ describe('planPasses', () => {
     expect(() => plan(1e6)).toThrow('not a single token would fit, so free memory on the device or use another one.');
   });
 
-  it('recomputes whole blocks where it is told to', () => {
+  it('recomputes what it is told to', () => {
     expect(plan(1e12, { gradientCheckpointing: true })).toMatchObject({ recompute: 'blocks', passes: 1 });
+    expect(plan(1e12, { recompute: 'elementwise' })).toMatchObject({ recompute: 'elementwise', passes: 1 });
+    expect(plan(exactly(1500, 'none'), { recompute: 'none' })).toMatchObject({ recompute: 'none', passes: 3 });
+    expect(plan(null, { recompute: 'blocks', tokensPerPass: 2000 })).toMatchObject({
+      recompute: 'blocks',
+      bytes: TOKEN.blocks * 2000 + TARGET * 1998 + LOGITS,
+      available: null,
+    });
+  });
+
+  it('and where that does not fit, says what would', () => {
+    expect(() => plan(exactly(1500, 'none') - 1, { recompute: 'none' })).toThrow(
+      /^The longest row, .* of which 5 % stay free: recompute is 'none', and 'elementwise' would fit\.$/,
+    );
+    expect(() => plan(exactly(2500, 'elementwise') - 1, { tokensPerPass: 2500, recompute: 'elementwise' })).toThrow(
+      "recompute is 'elementwise', and 'blocks' would fit.",
+    );
+    expect(() => plan(exactly(1500, 'blocks') - 1, { recompute: 'none' })).toThrow(
+      'rows of up to 1,499 tokens would fit with whole blocks recomputed, so lower maxLength (--max-length).',
+    );
   });
 
   it('takes tokensPerPass as given, and recomputes what that needs', () => {
@@ -252,9 +271,19 @@ describe('training by a plan', () => {
     expect(steps).toEqual([0, 1, 1, 2, 2, 3]);
   });
 
-  it('leaves the model as it was made where memory is not limited', async () => {
-    expect((await run({ gradientCheckpointing: true })).model.recomputed).toEqual([]);
-    expect((await run({ gradientCheckpointing: true, tokensPerPass: 20 })).model.recomputed).toEqual([]);
+  it('leaves the model as it was made where nothing is said and memory is not limited', async () => {
+    expect((await run({})).model.recomputed).toEqual([]);
+    expect((await run({ tokensPerPass: 20 })).model.recomputed).toEqual([]);
+  });
+
+  it('recomputes what the options say, limited memory or not', async () => {
+    for (const passes of [{}, { tokensPerPass: 20 }])
+      for (const available of [null, 1e6]) {
+        expect((await run({ ...passes, recompute: 'elementwise' }, available)).model.recomputed).toEqual([
+          'elementwise',
+        ]);
+        expect((await run({ ...passes, gradientCheckpointing: true }, available)).model.recomputed).toEqual(['blocks']);
+      }
   });
 
   it('can be asked before it starts, and refuses before anything is trained', async () => {

@@ -1,7 +1,7 @@
 import type { EncodedRow } from '@gemmatune/data';
 import type { PassMemory, Recompute } from '@gemmatune/engine';
 import type { MicroBatchRows } from './batches.js';
-import type { TrainOptions } from './config.js';
+import { RECOMPUTE_MODES, type TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
 import { targetsOf } from './rows.js';
 
@@ -16,7 +16,7 @@ export interface Pass {
 export interface PassPlan {
   /** Most tokens that a pass may have. */
   tokensPerPass: number;
-  /** null: as the model was made, on a device whose memory is not asked for. */
+  /** null: as the model was made, where the options do not say and memory is not limited. */
   recompute: Recompute | null;
   /** Passes of the update that has most of them. */
   passes: number;
@@ -27,13 +27,10 @@ export interface PassPlan {
   available: number | null;
 }
 
-type PlanOptions = Pick<TrainOptions, 'tokensPerPass' | 'gradientCheckpointing' | 'compat'>;
+type PlanOptions = Pick<TrainOptions, 'tokensPerPass' | 'recompute' | 'compat'>;
 
 /** Share of the available memory that passes leave alone: kernels' scratch, and what the allocator cannot join. */
 const HEADROOM = 0.05;
-
-/** In this order each needs less memory and at least as much work. */
-const MODES = ['none', 'elementwise', 'blocks'] as const satisfies readonly Recompute[];
 
 /**
  * The passes of one update: rows in their order, as many as `tokensPerPass` lets in; null = one pass a micro-batch. Gradients add up to
@@ -64,8 +61,8 @@ export function passesOf(
 
 /**
  * Chooses the passes of a run from what they take of the device's memory: nothing recomputed if the longest row fits so, else what is
- * nearly free, else whole blocks; then the largest pass that fits, at most a whole update. Where memory is not limited (the CPU)
- * micro-batches are the passes, unless `tokensPerPass` says otherwise.
+ * nearly free, else whole blocks, unless `recompute` says which; then the largest pass that fits, at most a whole update. Where memory
+ * is not limited (the CPU) micro-batches are the passes, unless `tokensPerPass` says otherwise.
  * @param updates the micro-batches of every update of the run; walked more than once
  * @param memory what a pass of so many tokens and targets takes; must grow with both
  * @param before tokensPerPass of the checkpoint that the run continues from: kept while it fits, for sums in the same order
@@ -100,7 +97,7 @@ export function planPasses(
   const needs = (tokens: number) => memory(tokens, Math.min(tokens, whole.targets)).bytes;
   const { tokensPerPass, recompute } =
     available === null
-      ? { tokensPerPass: fixed!, recompute: null }
+      ? { tokensPerPass: fixed!, recompute: options.recompute }
       : choose(options, before, needs, available, { row: row.tokens, whole: whole.tokens });
 
   const largest = new Largest();
@@ -116,14 +113,14 @@ export function planPasses(
 
 /** @param longest tokens of the longest row, and of all rows that may share a pass */
 function choose(
-  { tokensPerPass: fixed, gradientCheckpointing }: PlanOptions,
+  { tokensPerPass: fixed, recompute: given }: PlanOptions,
   before: number | null,
   needs: (tokens: number) => PassMemory['bytes'],
   available: number,
   longest: { row: number; whole: number },
 ): { tokensPerPass: number; recompute: Recompute } {
   const fits = (tokens: number, mode: Recompute) => needs(tokens)[mode] <= (1 - HEADROOM) * available;
-  const modes = gradientCheckpointing ? MODES.slice(-1) : MODES;
+  const modes = given === null ? RECOMPUTE_MODES : [given];
   const least = (tokens: number) => modes.find((mode) => fits(tokens, mode));
 
   const wanted = fixed ?? before;
@@ -138,7 +135,8 @@ function choose(
   }
   const tokens = fixed === null ? longest.row : Math.min(fixed, longest.whole);
   const best = largestThat((each) => fits(each, 'blocks'), 0, tokens);
-  throw tooLarge({ tokens, fixed: fixed !== null, bytes: needs(tokens), available, best });
+  const instead = RECOMPUTE_MODES.find((mode) => fits(tokens, mode));
+  throw tooLarge({ tokens, fixed: fixed !== null, bytes: needs(tokens), available, best, given, instead });
 }
 
 interface Size {
@@ -190,19 +188,25 @@ function tooLarge(pass: {
   fixed: boolean;
   bytes: PassMemory['bytes'];
   available: number;
+  /** Tokens of the largest pass that fits with whole blocks recomputed. */
   best: number;
+  given: Recompute | null;
+  /** What would fit as it is, where `given` does not. */
+  instead: Recompute | undefined;
 }): TrainError {
-  const { tokens, fixed, bytes, available, best } = pass;
+  const { tokens, fixed, bytes, available, best, given, instead } = pass;
   const count = (n: number) => n.toLocaleString('en');
   const what = fixed
     ? `A pass of ${count(tokens)} tokens (tokensPerPass)`
     : `The longest row, ${count(tokens)} tokens,`;
   const advice =
-    best === 0
-      ? 'not a single token would fit, so free memory on the device or use another one'
-      : fixed
-        ? `passes of up to ${count(best)} tokens would fit with whole blocks recomputed`
-        : `rows of up to ${count(best)} tokens would fit with whole blocks recomputed, so lower maxLength (--max-length)`;
+    instead !== undefined
+      ? `recompute is '${given}', and '${instead}' would fit`
+      : best === 0
+        ? 'not a single token would fit, so free memory on the device or use another one'
+        : fixed
+          ? `passes of up to ${count(best)} tokens would fit with whole blocks recomputed`
+          : `rows of up to ${count(best)} tokens would fit with whole blocks recomputed, so lower maxLength (--max-length)`;
   return new TrainError(
     'ERR_GEMMATUNE_MEMORY',
     `${what} takes ${gigabytes(bytes.none)} with everything kept for the backward pass, ${gigabytes(bytes.elementwise)} with norms, rope and GeGLU recomputed, ` +

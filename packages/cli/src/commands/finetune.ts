@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { prepare, writePrepared } from '@gemmatune/data';
+import { prepareFiles } from '@gemmatune/data';
 import { KNOWN_OPTION_NAMES, resolveTrainOptions, TRAIN_OPTION_ALIASES, TRAIN_OPTIONS } from '@gemmatune/train';
 import { type Context, command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
@@ -126,13 +126,15 @@ async function prepared(
   const data = join(outputDir, 'data');
   const files = { trainFile: join(data, 'train.jsonl'), evalFile: evalRows > 0 ? join(data, 'eval.jsonl') : null };
   if (resume !== false && existsSync(files.trainFile)) return files;
-  const rows = await prepare(await datasetFiles(dataset, split, context), {
+  const source = await datasetFiles(dataset, split, context);
+  const options = {
     seed: context.given.has('seed') ? seed : 40,
     eval: evalRows,
     ...(take !== null && { take }),
-  });
-  await naming(data, writePrepared(data, rows, { overwrite }));
-  for (const line of reportLines(rows.report)) context.note(line);
+    overwrite,
+  };
+  const report = await naming(data, prepareFiles(source, data, options));
+  for (const line of reportLines(report)) context.note(line);
   return files;
 }
 

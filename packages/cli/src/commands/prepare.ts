@@ -1,11 +1,11 @@
 import { join } from 'node:path';
-import { DROP_REASONS, type PrepareReport, prepare as prepareRows, writePrepared } from '@gemmatune/data';
+import { DROP_REASONS, type PrepareReport, prepareFiles } from '@gemmatune/data';
 import { prepareOutput } from '@gemmatune/train';
 import { command } from '../command.js';
 import { ModelText, modelFolder, readModelConfig } from '../model-source.js';
 import { count, flag, required, text } from '../options.js';
 import { naming } from '../output.js';
-import { datasetFiles, encodeFile, some } from '../rows.js';
+import { datasetFiles, encodedRows, some } from '../rows.js';
 
 export const prepare = command({
   usage: '--dataset D [--split train] [--seed 40] [--take 3000] [--eval 300] [--model M] --out DIR',
@@ -27,15 +27,15 @@ export const prepare = command({
     await prepareOutput(out);
     const folder = model === null ? null : await modelFolder(model, context);
     const files = await datasetFiles(dataset, split, context);
-    const prepared = await prepareRows(files, { seed, eval: evalRows, ...(take !== null && { take }) });
-    await naming(out, writePrepared(out, prepared, { overwrite }));
+    const options = { seed, eval: evalRows, ...(take !== null && { take }), overwrite };
+    const report = await naming(out, prepareFiles(files, out, options));
     const tokens = folder === null ? null : await lengths(join(out, 'train.jsonl'), folder);
-    for (const line of reportLines(prepared.report)) context.note(line);
+    for (const line of reportLines(report)) context.note(line);
     if (tokens) context.note(`Tokens a row: median ${tokens.median}, longest ${tokens.longest}.`);
     await context.print(
       context.json
-        ? `${JSON.stringify({ ...prepared.report, ...(tokens && { tokens }) })}\n`
-        : `${out}: ${prepared.train.length} rows to train on, ${prepared.eval.length} to evaluate on\n`,
+        ? `${JSON.stringify({ ...report, ...(tokens && { tokens }) })}\n`
+        : `${out}: ${report.train.usable} rows to train on, ${report.eval.usable} to evaluate on\n`,
     );
     return undefined;
   },
@@ -69,7 +69,9 @@ async function lengths(path: string, folder: string): Promise<{ median: number; 
     format: 'native',
   } as const;
   const { config } = await readModelConfig(folder);
-  const { rows } = await encodeFile(path, new ModelText(folder), config.vocabSize, everything);
-  const sorted = rows.map(({ inputIds }) => inputIds.length).sort((a, b) => a - b);
+  const sorted: number[] = [];
+  for await (const { inputIds } of encodedRows(path, new ModelText(folder), config.vocabSize, everything))
+    sorted.push(inputIds.length);
+  sorted.sort((a, b) => a - b);
   return { median: sorted[sorted.length >> 1] ?? 0, longest: sorted.at(-1) ?? 0 };
 }
