@@ -1,7 +1,7 @@
 // Gates on compiled GPU kernels, for machines with nvcc and no GPU: every .cu file compiles for sm_75 to sm_90 and to PTX without a
 // spilled register or local memory, and no kernel and no op gets worse than its budget in native/gpu/budgets.json: registers, shared
 // memory, blocks per multiprocessor, tensor-core and wide-access instructions; launches, bytes, flops and floor time at the 270M shapes.
-// The calls of a training step in gpu/bench.cpp must add up to the launches of the model's own step.
+// The calls of a training step in native/bench must add up to the launches of the model's own step.
 //
 //   node scripts/kernel-gates.mjs [--write] [--table] [--require-nvcc] [--build <folder>]
 //
@@ -90,7 +90,7 @@ function stepProblems(plans) {
       for (const [kernel, n] of counts)
         if (n)
           problems.push(
-            `${card}: a training step (loss ${loss}) launches ${kernel} ${Math.abs(n)} times ${n > 0 ? 'less' : 'more'} often than the calls in gpu/bench.cpp say`,
+            `${card}: a training step (loss ${loss}) launches ${kernel} ${Math.abs(n)} times ${n > 0 ? 'less' : 'more'} often than the calls in native/bench say`,
           );
     }
   }
@@ -254,7 +254,7 @@ if (unknown.size || refused.length || miscounted.length)
   stop([...unknown, ...miscounted, ...refused.map(([key]) => `${key}: a multiprocessor cannot hold a block of it`)]);
 const idle = Object.keys(figures.kernels).filter((key) => !found[key]);
 if (idle.length && options.table)
-  console.log(`\nlaunched by no case of gpu/bench.cpp, hence without an occupancy:\n  ${idle.join('\n  ')}`);
+  console.log(`\nlaunched by no case of native/bench, hence without an occupancy:\n  ${idle.join('\n  ')}`);
 
 if (options.write) {
   writeFileSync(budgetsPath, text(figures));

@@ -106,11 +106,11 @@ step() {
   return $status
 }
 
-# timed <step's name> <gpu_bench's arguments>: its lines become timings, also those from before a failure.
+# timed <step's name> <ops_bench's arguments>: its lines become timings, also those from before a failure.
 timed() {
   local title=$1 line
   shift
-  step "$title" 1800 "$build/gpu_bench" --device $device "$@"
+  step "$title" 1800 "$build/ops_bench" --device $device "$@"
   while IFS= read -r line; do
     case $line in '{'*'}') timings+=("$line") ;; esac
   done <"$log"
@@ -121,7 +121,7 @@ timed() {
 
 # shellcheck disable=SC2086 # several options
 step "configure" 300 cmake -S native -B $build -DGEMMATUNE_TESTS=ON $options || { echo "test-gpu: see $out" >&2; exit 1; }
-step "build" 3600 cmake --build $build -j "$jobs" --target ops_test core_test gpu_test golden_test gpu_bench
+step "build" 3600 cmake --build $build -j "$jobs" --target ops_test core_test gpu_test golden_test ops_bench
 [ -x $build/ops_test ] || { echo "test-gpu: nothing to run; see $out" >&2; exit 1; }
 
 # ---- tests, a process for each op: after a fault a CUDA context is of no more use

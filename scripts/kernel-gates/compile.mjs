@@ -22,10 +22,10 @@ export function nvccVersion() {
   return status === 0 ? (stdout.match(/\bV(\d+\.\d+\.\d+)/)?.[1] ?? 'unknown') : null;
 }
 
-/** All .cu files below `folder` but tests' own, relative to it. */
+/** All .cu files below `folder` but those of tests and benchmarks, relative to it. */
 export function cudaFiles(folder, below = '') {
   return readdirSync(join(folder, below), { withFileTypes: true })
-    .filter(({ name }) => !['build', 'node_modules'].includes(name) && !name.startsWith('test'))
+    .filter(({ name }) => !['build', 'node_modules', 'bench'].includes(name) && !name.startsWith('test'))
     .flatMap((entry) => {
       const path = join(below, entry.name);
       return entry.isDirectory() ? cudaFiles(folder, path) : path.endsWith('.cu') ? [path] : [];

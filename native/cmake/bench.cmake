@@ -1,0 +1,26 @@
+# Times of every op on every backend (ops_bench), and what the same calls would launch on a GPU that is not there (gpu_plan, for
+# scripts/kernel-gates.mjs). Built by name only.
+add_library(bench_cases OBJECT EXCLUDE_FROM_ALL bench/cases.cpp bench/generation.cpp bench/products.cpp bench/rows.cpp bench/step.cpp bench/update.cpp)
+target_link_libraries(bench_cases PRIVATE core)
+gemmatune_warnings(bench_cases)
+
+add_executable(ops_bench EXCLUDE_FROM_ALL bench/ops_bench.cpp bench/limits.cpp bench/limits_cpu.cpp $<TARGET_OBJECTS:bench_cases>)
+target_link_libraries(ops_bench PRIVATE core)
+gemmatune_warnings(ops_bench)
+if(GEMMATUNE_EMULATED)
+  set(file ${CMAKE_CURRENT_BINARY_DIR}/emulated/bench_limits_gpu.cu.cpp)
+  file(CONFIGURE OUTPUT ${file} CONTENT "#include \"bench/limits_gpu.cu\"\n" @ONLY)
+  target_sources(ops_bench PRIVATE ${file})
+  set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "-Wno-unknown-pragmas;-fno-strict-aliasing")
+endif()
+if(GEMMATUNE_CUDA)
+  add_library(bench_limits_cuda OBJECT EXCLUDE_FROM_ALL bench/limits_gpu.cu)
+  target_include_directories(bench_limits_cuda PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  set_target_properties(bench_limits_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES OFF POSITION_INDEPENDENT_CODE ON)
+  target_compile_options(bench_limits_cuda PRIVATE ${GT_GENCODE} --expt-relaxed-constexpr -Xptxas=-warn-spills,-warn-lmem-usage,-Werror -diag-suppress=177)
+  target_sources(ops_bench PRIVATE $<TARGET_OBJECTS:bench_limits_cuda>)
+
+  add_executable(gpu_plan EXCLUDE_FROM_ALL bench/gpu_plan.cpp gpu/dry_run.cpp $<TARGET_OBJECTS:bench_cases>)
+  target_link_libraries(gpu_plan PRIVATE core)
+  gemmatune_warnings(gpu_plan)
+endif()
