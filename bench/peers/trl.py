@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Measures TRL's SFTTrainer on the CPU at the full 270M shape and prints one JSON line.
+"""Measures TRL's SFTTrainer and prints one JSON line.
 
-  python bench/peers/trl.py --rows rows.jsonl [--model folder] --dtype amp --batch 2 --accumulation 8 --steps 3
+  python bench/peers/trl.py --rows rows.jsonl --model folder --precision amp --batch 2 --accumulation 8 --steps 3
 
 Rows are {"input_ids": [...], "labels": [...]} per line; TRL shuffles them by the seed. Nothing is written but the line on
 standard output. Versions: test/golden/requirements.txt. Linux only (memory is read from /proc).
@@ -12,97 +12,48 @@ shared machine `cpuSeconds` (of all threads) tells more than `seconds`.
 import argparse
 import json
 import os
-import resource
 import signal
 import statistics
 import sys
-import tempfile
-import threading
 import time
 from importlib.metadata import version
 from pathlib import Path
 
-# This file is called trl.py: without this, `import trl` would find it instead of the package.
-sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
-sys.dont_write_bytecode = True
-scratch = tempfile.TemporaryDirectory()
-os.environ |= {"HF_HOME": scratch.name, "HF_HUB_OFFLINE": "1", "CUDA_VISIBLE_DEVICES": "", "TOKENIZERS_PARALLELISM": "false"}
-
-PAGE = os.sysconf("SC_PAGE_SIZE")
+# This file is called trl.py: with its folder in the path, `import trl` would find it instead of the package.
+sys.path[0] = str(Path(__file__).resolve().parent / "common")
+from peer import MemorySampler, offline, peak_device_bytes, peak_resident_bytes, plain_settings, read_rows, resident_bytes  # noqa: E402
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
-    parser.add_argument("--model", type=Path, help="model folder; without it, random weights of the shape below")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
     parser.add_argument("--batch", type=int, default=2)
     parser.add_argument("--accumulation", type=int, default=8)
     parser.add_argument("--steps", type=int, default=3, help="optimizer steps, the warm-up steps included")
     parser.add_argument("--warmup", type=int, default=1, help="first steps left out of the medians")
-    parser.add_argument("--dtype", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
+    parser.add_argument("--precision", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
     parser.add_argument("--loss-type", choices=("chunked_nll", "nll"), default="chunked_nll")
-    parser.add_argument("--gradient-checkpointing", choices=("on", "off"), default="on")
-    parser.add_argument("--attn", choices=("sdpa", "eager"), default="sdpa")
+    parser.add_argument("--checkpointing", choices=("on", "off"), default="on")
+    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--schedule", default="constant", help="lr_scheduler_type")
-    parser.add_argument("--max-length", type=int, help="cut rows to so many tokens")
     parser.add_argument("--seed", type=int, default=42)
-    parser.add_argument("--max-seconds", type=int, default=540, help="stop training after so long and report the finished steps")
-    shape = parser.add_argument_group("shape of a random model")
-    for name, default in (("vocab-size", 262144), ("hidden-size", 640), ("intermediate-size", 2048), ("num-hidden-layers", 18),
-                          ("num-attention-heads", 4), ("num-key-value-heads", 1), ("head-dim", 256), ("sliding-window", 512)):
-        shape.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--max-seconds", type=int, default=3600, help="stop training after so long and report the finished steps")
     arguments = parser.parse_args()
     if min(arguments.batch, arguments.accumulation, arguments.steps, arguments.max_seconds) < 1:
         parser.error("--batch, --accumulation, --steps and --max-seconds must be at least 1")
     return arguments
 
 
-def read_rows(path):
-    rows = []
-    for number, line in enumerate(path.read_text().splitlines(), 1):
-        row = json.loads(line)
-        if len(row["input_ids"]) != len(row["labels"]):
-            sys.exit(f"{path}:{number}: {len(row['input_ids'])} input_ids but {len(row['labels'])} labels; expected as many.")
-        rows.append({"input_ids": row["input_ids"], "labels": row["labels"]})
-    if not rows:
-        sys.exit(f"{path} holds no rows.")
-    return rows
-
-
-def resident_bytes():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
-
-
-class MemorySampler(threading.Thread):
-    """Largest resident set seen, looked at every 10 ms."""
-
-    def __init__(self):
-        super().__init__(daemon=True)
-        self.peak = resident_bytes()
-        self.done = threading.Event()
-
-    def run(self):
-        while not self.done.wait(0.01):
-            self.peak = max(self.peak, resident_bytes())
-
-
 def load_model(arguments):
     import torch
-    from transformers import AutoModelForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig
+    from transformers import AutoModelForCausalLM
 
-    dtype = torch.bfloat16 if arguments.dtype == "bf16" else torch.float32
-    if arguments.model:
-        return AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attn)
-    shape = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
-             "num_key_value_heads", "head_dim", "sliding_window")
-    config = Gemma3TextConfig(
-        **{name: getattr(arguments, name) for name in shape}, query_pre_attn_scalar=arguments.head_dim,
-        max_position_embeddings=32768, attn_implementation=arguments.attn,
-    )
-    torch.manual_seed(0)
-    return Gemma3ForCausalLM(config).to(dtype)
+    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
+    return AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attention)
 
 
 def make_tokenizer():
@@ -115,10 +66,13 @@ def make_tokenizer():
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="<eos>", bos_token="<bos>", unk_token="<unk>")
 
 
-def make_trainer(arguments, model):
+def make_trainer(arguments, model, output_dir):
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback, TrainerCallback
     from trl import SFTConfig, SFTTrainer
+
+    wait = torch.cuda.synchronize if arguments.device == "cuda" else lambda: None
 
     class Clock(TrainerCallback):
         """From the start of an update to the end of its optimizer step; logging lies outside. CPU time is of all threads."""
@@ -128,9 +82,11 @@ def make_trainer(arguments, model):
 
         def on_step_begin(self, args, state, control, **kwargs):
             self.current = {"tokens": 0, "paddedTokens": 0, "supervised": 0}
+            wait()
             self.start, self.start_cpu = time.perf_counter(), time.process_time()
 
         def on_step_end(self, args, state, control, **kwargs):
+            wait()
             seconds, cpu_seconds = time.perf_counter() - self.start, time.process_time() - self.start_cpu
             self.steps.append({"seconds": seconds, "cpuSeconds": cpu_seconds, **self.current})
 
@@ -143,10 +99,10 @@ def make_trainer(arguments, model):
 
     clock = Clock()
     config = SFTConfig(
-        output_dir=scratch.name, use_cpu=True, bf16=arguments.dtype != "fp32", loss_type=arguments.loss_type,
-        gradient_checkpointing=arguments.gradient_checkpointing == "on", per_device_train_batch_size=arguments.batch,
+        output_dir=output_dir, use_cpu=arguments.device == "cpu", bf16=arguments.precision != "fp32", loss_type=arguments.loss_type,
+        gradient_checkpointing=arguments.checkpointing == "on", per_device_train_batch_size=arguments.batch,
         gradient_accumulation_steps=arguments.accumulation, max_steps=arguments.steps, learning_rate=arguments.learning_rate,
-        lr_scheduler_type=arguments.schedule, max_length=arguments.max_length, seed=arguments.seed, logging_steps=1,
+        lr_scheduler_type=arguments.schedule, max_length=None, seed=arguments.seed, logging_steps=1,
         save_strategy="no", report_to="none", disable_tqdm=True,
     )
     trainer = CountingTrainer(
@@ -163,6 +119,7 @@ def on_alarm(signum, frame):
 
 def main():
     arguments = parse_arguments()
+    scratch = offline(arguments.device)
     import torch
     import trl  # imported now, so that its code counts as held before the model was loaded
     from trl import SFTTrainer
@@ -171,7 +128,7 @@ def main():
     before = resident_bytes()
     sampler = MemorySampler()
     sampler.start()
-    trainer, clock = make_trainer(arguments, load_model(arguments))
+    trainer, clock = make_trainer(arguments, load_model(arguments), scratch.name)
     signal.signal(signal.SIGALRM, on_alarm)
     signal.alarm(arguments.max_seconds)
     timed_out = False
@@ -180,22 +137,22 @@ def main():
     except TimeoutError:
         timed_out = True
     signal.alarm(0)
-    sampler.done.set()
-    sampler.join()
+    peak = sampler.stop()
 
     timed = clock.steps[arguments.warmup :] or clock.steps
     median = lambda value: statistics.median(map(value, timed)) if timed else None
     print(json.dumps({
         "peer": "trl",
-        "settings": {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()},
+        "settings": plain_settings(arguments),
         "timedOut": timed_out,
         "steps": clock.steps,
         "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
         "medianStepSeconds": median(lambda step: step["seconds"]),
         "tokensPerSecond": median(lambda step: step["tokens"] / step["seconds"]),
         "supervisedTokensPerSecond": median(lambda step: step["supervised"] / step["seconds"]),
-        "peakResidentBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
-        "peakMinusBaselineBytes": sampler.peak - before,
+        "peakResidentBytes": peak_resident_bytes(),
+        "peakMinusBaselineBytes": peak - before,
+        "peakDeviceBytes": peak_device_bytes(arguments.device),
         "baselineBytes": before,
         "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")},
     }))

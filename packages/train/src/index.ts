@@ -18,7 +18,7 @@ export type { EndEvent, LogRow, PlanEvent, ProgressEvent, StartEvent, TrainEvent
 export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
 export { nearestName } from './nearest.js';
 export type { Option } from './option.js';
-export type { PassPlan } from './plan.js';
+export { type Pass, type PassPlan, passesOf } from './plan.js';
 export { type PythonValue, pythonJson } from './python-json.js';
 export {
   dueAfter,

@@ -1,0 +1,100 @@
+// Words of a call to options, and the texts of --help.
+
+import { parseArgs } from 'node:util';
+import { nearestName } from '@gemmatune/train';
+
+/** The call is wrong. */
+export class UsageError extends Error {}
+
+/** Options of every call. */
+export const COMMON = {
+  out: { type: 'string', default: '', help: 'Folder for the result files instead of bench/results.' },
+  short: {
+    type: 'boolean',
+    default: false,
+    help: 'The short version, as bench alone runs it; results are kept locally.',
+  },
+  json: { type: 'boolean', default: false, help: 'Print results as one JSON document.' },
+  help: { type: 'boolean', default: false, help: 'Show this text.' },
+};
+
+/** Options of a call without a suite's name: handed to the suites that have them. */
+export const SHARED = {
+  model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+  python: { type: 'string', default: 'python3', help: 'Interpreter with torch, transformers and trl, for peers.' },
+  device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
+};
+
+/**
+ * @param {readonly string[]} words
+ * @param {Record<string, { type: 'string' | 'boolean', default: string | boolean }>} options
+ * @returns {{ values: Record<string, string | boolean>, given: Set<string> }} every option's value, and which were given
+ * @throws UsageError naming the word
+ */
+export function parseOptions(words, options) {
+  // The table's defaults are for help and for values; parseArgs would not tell which were given.
+  const types = Object.fromEntries(Object.entries(options).map(([name, { type }]) => [name, { type }]));
+  const { tokens } = parseArgs({
+    args: [...words],
+    options: types,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const values = Object.fromEntries(Object.entries(options).map(([name, option]) => [name, option.default]));
+  const given = new Set();
+  for (const token of tokens) {
+    if (token.kind === 'option-terminator') continue;
+    if (token.kind === 'positional') throw new UsageError(`found the word '${token.value}', expected options`);
+    const { name, rawName, value } = token;
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    if (option === undefined)
+      throw new UsageError(`${rawName} is no option here; ${suggestion(name, Object.keys(options), '--')}`);
+    if (option.type === 'string' && value === undefined) throw new UsageError(`${rawName} has no value`);
+    if (option.type === 'boolean' && value !== undefined)
+      throw new UsageError(`${rawName}: found the value '${value}', expected none`);
+    values[name] = value ?? true;
+    given.add(name);
+  }
+  return { values, given };
+}
+
+/** What to do about a name that is not known. */
+export function suggestion(name, known, prefix = '') {
+  const nearest = nearestName(name, known);
+  return nearest === undefined ? 'see --help for those there are' : `did you mean ${prefix}${nearest}?`;
+}
+
+/** @param {Record<string, string>} summaries by suite */
+export const overview = (summaries) => `Measures gemmatune on this machine.
+
+Usage: pnpm bench [suite] [options]
+
+${table(Object.entries(summaries))}
+
+Without a suite: a short version of all of them, and one page of what they found, in less than ten minutes on two cores.
+
+${optionTable({ ...SHARED, ...COMMON })}
+
+pnpm bench SUITE --help tells the options of a suite. What is measured, and how: bench/README.md
+`;
+
+export const suiteHelp = (name, { summary, options }) => `${summary}
+
+Usage: pnpm bench ${name} [options]
+
+${optionTable(options)}
+`;
+
+const optionTable = (options) =>
+  table(
+    Object.entries(options).map(([name, { type, default: fallback, help }]) => [
+      `--${name}`,
+      type === 'boolean' || fallback === '' ? help : `${help} [${fallback}]`,
+    ]),
+  );
+
+function table(rows) {
+  const width = Math.max(...rows.map(([name]) => name.length));
+  return rows.map(([name, text]) => `  ${name.padEnd(width)}  ${text}`).join('\n');
+}

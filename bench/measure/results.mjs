@@ -1,0 +1,66 @@
+// Result files: bench/results/<machine>/<day>-<suite>.json. A short version's are for the machine's owner alone: results/local/, ignored by git.
+import { execFileSync } from 'node:child_process';
+import { mkdir, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const BENCH = fileURLToPath(new URL('..', import.meta.url));
+export const RESULTS = join(BENCH, 'results');
+const SCHEMA = 1;
+
+/**
+ * @typedef {object} ResultFile
+ * @property {1} schema
+ * @property {string} suite
+ * @property {string} date ISO, UTC
+ * @property {boolean} short
+ * @property {string} commit empty outside a git checkout
+ * @property {boolean} dirty tracked files differ from the commit
+ * @property {ReturnType<import('./machine.mjs').describeMachine>} machine
+ * @property {Record<string, unknown>} settings
+ * @property {Record<string, unknown>[]} results
+ * @property {{ what: string, bar: number, value: number, unit: string, met: boolean }[]} bars
+ */
+
+/** @returns {ResultFile} what a suite found, with when, where and of which commit */
+export function resultFile({ suite, short, machine, settings, results, bars }) {
+  return {
+    schema: SCHEMA,
+    suite,
+    date: new Date().toISOString(),
+    short,
+    ...commit(),
+    machine,
+    settings,
+    results,
+    bars,
+  };
+}
+
+/** Of the checkout; empty where there is none. Result files do not make it dirty. */
+function commit() {
+  const git = (...args) =>
+    execFileSync('git', args, { cwd: BENCH, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    const changed = git('status', '--porcelain', '-uno', '--', ':/', ':(top,exclude)bench/results');
+    return { commit: git('rev-parse', '--short', 'HEAD'), dirty: changed !== '' };
+  } catch {
+    return { commit: '', dirty: false };
+  }
+}
+
+/**
+ * Writes a result whole or not at all; a later one of the same day takes its place.
+ * @param {ResultFile} result
+ * @param {string} out a folder of one's own, '' for the usual place
+ * @returns {Promise<string>} the file
+ */
+export async function writeResult(result, out = '') {
+  const folder = out || join(RESULTS, result.short ? 'local' : result.machine.id);
+  const path = join(folder, `${result.date.slice(0, 10)}-${result.suite}${result.short ? '-short' : ''}.json`);
+  await mkdir(folder, { recursive: true });
+  const beside = `${path}.${process.pid}`;
+  await writeFile(beside, `${JSON.stringify(result, null, 1)}\n`);
+  await rename(beside, path);
+  return path;
+}

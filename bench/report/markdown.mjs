@@ -1,0 +1,108 @@
+// The table of the README: bars first, then the figures that people ask for.
+import { binaryBytes, day, joined, number, percent, times } from './format.mjs';
+import { allBars, expectedOf, withUnit } from './sections/bars.mjs';
+import { commitText, machines, machineText } from './sections.mjs';
+
+export const MARKERS = ['<!-- bench -->', '<!-- /bench -->'];
+
+/**
+ * @param {readonly import('./read.mjs').ResultFile[]} results short runs are left out
+ * @returns {string} Markdown, a part for each machine
+ */
+export function markdown(results) {
+  const parts = machines(results.filter(({ short }) => !short)).map(({ machine, files }) => {
+    const bars = allBars(files).map((bar) => [
+      bar.what,
+      expectedOf(bar),
+      withUnit(bar.value, bar.unit),
+      bar.met ? 'met' : '**missed**',
+    ]);
+    const figures = files.flatMap(keyFigures);
+    return [
+      `${plain(machineText(machine))}; commit ${plain(commitText(files))}, ${day(files.at(-1)?.date ?? '')}:`,
+      table(['bar', 'expected', 'measured', ''], bars),
+      table(['figure', 'measured'], figures),
+    ]
+      .filter(Boolean)
+      .join('\n\n');
+  });
+  return parts.length > 0 ? `${parts.join('\n\n')}\n` : 'Nothing was measured yet.\n';
+}
+
+/** [name, value] of what a suite found. */
+function keyFigures({ suite, results }) {
+  if (suite === 'train')
+    return results.flatMap((run) => [
+      [
+        joined(['training', `${run.loss} loss`, run.device, run.dtype], ', '),
+        joined(
+          [
+            `${number(run.tokensPerSecond)} tokens/s`,
+            run.mfu && `${percent(run.mfu)} of the peak`,
+            `${binaryBytes(run.peakBytes)} at most`,
+          ],
+          ', ',
+        ),
+      ],
+    ]);
+  if (suite === 'decode') {
+    // The largest batch of each kind.
+    const largest = (what) =>
+      results.filter((run) => run.what === what && run.tokensPerSecond).sort((a, b) => b.batch - a.batch)[0];
+    return ['prefill', 'decode'].flatMap((what) => {
+      const run = largest(what);
+      return run ? [[joined([what, `${run.batch} at once`], ', '), `${number(run.tokensPerSecond)} tokens/s`]] : [];
+    });
+  }
+  if (suite === 'peers')
+    return results
+      .filter(({ ratio }) => typeof ratio === 'number')
+      .map(({ ratio, ratioLow, ratioHigh, memoryRatio, against, loss, precision, what }) => [
+        joined([`against ${against}`, loss && `${loss} loss`, precision, what], ', '),
+        joined(
+          [
+            `${times(ratio)} the speed (${number(ratioLow)} to ${number(ratioHigh)})`,
+            memoryRatio && `${times(memoryRatio)} the memory`,
+          ],
+          ', ',
+        ),
+      ]);
+  if (suite === 'pipeline')
+    return results
+      .filter(({ rowsPerSecond, rows }) => rowsPerSecond && rows)
+      .map((run) => [
+        `${run.what}, ${number(run.rows)} rows`,
+        joined([`${number(run.rowsPerSecond)} rows/s`, run.peakBytes && `${binaryBytes(run.peakBytes)} at most`], ', '),
+      ]);
+  return [];
+}
+
+function table(columns, rows) {
+  if (rows.length === 0) return '';
+  const line = (cells) => `| ${cells.map(plain).join(' | ')} |`;
+  return [line(columns), `| ${columns.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n');
+}
+
+/** Text that stays in its cell and is no HTML. */
+function plain(text) {
+  return String(text)
+    .replace(/[|<>`\\]/g, (character) => `\\${character}`)
+    .replace(/\s+/g, ' ');
+}
+
+/**
+ * The text of a README with the table between its markers.
+ * @param {string} readme
+ * @param {string} content
+ * @throws where the markers are not there, once each and in order
+ */
+export function withTable(readme, content) {
+  const [open, close] = MARKERS;
+  const [from, to] = [readme.indexOf(open), readme.indexOf(close)];
+  const once = readme.split(open).length === 2 && readme.split(close).length === 2;
+  if (!once || to < from)
+    throw new Error(
+      `README.md has no place for the table; expected the lines ${open} and ${close} once each, in this order`,
+    );
+  return `${readme.slice(0, from + open.length)}\n${content.trim()}\n${readme.slice(to)}`;
+}

@@ -1,0 +1,128 @@
+// The page: one file that needs nothing else, to look at, keep and send on.
+import { barChart, lineChart, stackedChart } from './charts.mjs';
+import { day, joined } from './format.mjs';
+import { html } from './html.mjs';
+import { commitText, machines, machineText } from './sections.mjs';
+
+/**
+ * @param {readonly import('./read.mjs').ResultFile[]} results
+ * @param {readonly { file: string, reason: string }[]} [skipped] files that are no results
+ * @returns {string} HTML
+ */
+export function renderPage(results, skipped = []) {
+  const all = machines(results);
+  return `${html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>gemmatune: measurements</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>gemmatune: measurements</h1>
+${all.length === 0 && html`<p>There are no results yet: <code>pnpm bench</code> makes some.</p>`}
+${all.map(machinePart)}
+${skipped.length > 0 && html`<h2>Skipped</h2><ul>${skipped.map(({ file, reason }) => html`<li><code>${file}</code>: ${reason}</li>`)}</ul>`}
+<p class="small">Written by <code>pnpm bench report</code>. How these numbers come about: bench/README.md.</p>
+</body>
+</html>
+`}`;
+}
+
+function machinePart({ machine, files, sections }, machineIndex) {
+  const idOf = (section) => `m${machineIndex}-${section.title.split(/[^A-Za-z]+/)[0].toLowerCase()}`;
+  return html`
+<section class="machine">
+<h2>${machineText(machine)}</h2>
+<p class="small">Commit ${commitText(files)}.</p>
+<nav>${sections.map((section) => html`<a href="#${idOf(section)}">${section.title}</a> `)}</nav>
+${sections.map((section) => html`<section id="${idOf(section)}">${sectionPart(section)}</section>`)}
+</section>`;
+}
+
+function sectionPart({ title, note, blocks, file }) {
+  const about =
+    file &&
+    joined([
+      day(file.date),
+      file.commit,
+      file.dirty && 'with changes',
+      file.short && 'short version: fewer steps and rows',
+    ]);
+  return html`<h3>${title}${about && html` <small>${about}</small>`}</h3>
+${note && html`<p class="small">${note}</p>`}
+${runsOfCharts(blocks).map((run) => (Array.isArray(run) ? html`<div class="charts">${run.map(blockPart)}</div>` : blockPart(run)))}`;
+}
+
+/** Charts that follow one another stand side by side where there is room. */
+function runsOfCharts(blocks) {
+  const runs = [];
+  for (const block of blocks) {
+    const isChart = !block.table && !block.text;
+    if (isChart && Array.isArray(runs.at(-1))) runs.at(-1).push(block);
+    else runs.push(isChart ? [block] : block);
+  }
+  return runs;
+}
+
+function blockPart({ table, bars, stack, lines, text }) {
+  if (table) return tablePart(table);
+  if (bars) return barChart(bars);
+  if (stack) return stackedChart(stack);
+  if (lines) return lineChart(lines);
+  return html`<p>${text}</p>`;
+}
+
+function tablePart({ columns, rows, text = false }) {
+  // A column in which no row says anything is left out.
+  const shown = columns
+    .map((_, i) => i)
+    .filter((i) => rows.some((row) => !['', '–'].includes(row[i]?.text ?? row[i] ?? '')));
+  const cell = (value) =>
+    typeof value === 'object' && value !== null
+      ? html`<td class="${value.tone}">${value.text}</td>`
+      : html`<td>${value}</td>`;
+  const head =
+    columns.some((name) => name !== '') && html`<tr>${shown.map((i) => html`<th scope="col">${columns[i]}</th>`)}</tr>`;
+  const line = (row) =>
+    html`<tr>${shown.map((i) => (i === 0 ? html`<th scope="row">${row[0]?.text ?? row[0]}</th>` : cell(row[i])))}</tr>`;
+  return html`<div class="scroll"><table class="${text ? 'words' : 'numbers'}">${head}${rows.map(line)}</table></div>`;
+}
+
+const STYLE = `
+:root { color-scheme: light dark; --line: #8883; --track: #8882; --good: #1a7f37; --bad: #cf222e; --back: #fff;
+  --c0: #1f6feb; --c1: #d9730d; --c2: #1a7f37; --c3: #8250df; --c4: #bf3989; --c5: #9a6700; --c6: #57606a; }
+@media (prefers-color-scheme: dark) { :root { --good: #57c46f; --bad: #ff7b72; --back: #121417;
+  --c0: #6cb6ff; --c1: #f0a35e; --c2: #57c46f; --c3: #c297ff; --c4: #ff8fc7; --c5: #e3b341; --c6: #9aa4ae; } }
+* { box-sizing: border-box; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1080px; margin: 2rem auto; padding: 0 1rem; background: var(--back); }
+h1 { font-size: 1.6rem; margin: 0 0 1rem; } h2 { font-size: 1.2rem; margin: 2rem 0 0.2rem; overflow-wrap: anywhere; }
+h3 { font-size: 1.05rem; margin: 2rem 0 0.3rem; padding-top: 0.6rem; border-top: 1px solid var(--line); } h3 small { font-weight: normal; }
+p { margin: 0.3rem 0 0.6rem; max-width: 50rem; }
+small, .small, th[scope=col], figcaption small { font-size: 12px; color: color-mix(in srgb, currentColor 72%, transparent); }
+nav { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; font-size: 13px; } a { color: var(--c0); }
+.scroll { overflow-x: auto; margin: 0.5rem 0 1rem; }
+table { border-collapse: collapse; }
+th, td { text-align: left; vertical-align: top; padding: 0.15rem 1.2rem 0.15rem 0; border-bottom: 1px solid var(--line); font-weight: normal; font-variant-numeric: tabular-nums; }
+th[scope=col] { vertical-align: bottom; } th[scope=row] { min-width: 8rem; }
+.numbers td, .numbers th[scope=col]:not(:first-child) { text-align: right; } .numbers td { white-space: nowrap; }
+.words td { min-width: 5rem; max-width: 22rem; overflow-wrap: anywhere; }
+td.good { color: var(--good); font-weight: bold; } td.bad { color: var(--bad); font-weight: bold; }
+.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 1rem 2.5rem; align-items: start; }
+figure { margin: 0.4rem 0 0.6rem; min-width: 0; } figcaption { font-size: 13px; font-weight: bold; margin-bottom: 0.2rem; } figcaption small { font-weight: normal; }
+.bars { display: grid; grid-template-columns: minmax(0, 11rem) minmax(0, 1fr) auto; gap: 4px 0.7rem; align-items: center; font-size: 12.5px; line-height: 1.35; align-content: start; }
+.bars figcaption, .bars .legend { grid-column: 1 / -1; } .bar { display: contents; }
+.bar .label { overflow-wrap: anywhere; } .bar .value { font-variant-numeric: tabular-nums; white-space: nowrap; }
+.track { position: relative; height: 12px; background: var(--track); border-radius: 2px; overflow: hidden; }
+.track i { display: block; height: 100%; background: var(--c0); border-radius: 2px; } .track i.second { background: var(--c6); } .track i.good { background: var(--good); } .track i.bad { background: var(--bad); }
+.track u { position: absolute; top: 5px; height: 2px; background: currentColor; } .track b { position: absolute; top: 0; height: 100%; border-left: 2px solid currentColor; opacity: 0.7; }
+.stack { display: flex; height: 18px; } .stack i { border-radius: 0; border-right: 1px solid var(--back); }
+p.legend { margin: 0; } .legend { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: 12px; }  .key i { display: inline-block; width: 10px; height: 10px; margin-right: 0.35rem; border-radius: 2px; }
+${Array.from({ length: 7 }, (_, i) => `.track i.c${i}, .key i.c${i} { background: var(--c${i}); } polyline.s${i} { stroke: var(--c${i}); } circle.s${i} { fill: var(--c${i}); }`).join('\n')}
+svg { width: 100%; height: auto; max-width: 560px; } svg text { font-size: 11px; fill: currentColor; }
+ .grid { stroke: var(--line); } polyline { fill: none; stroke-width: 1.8; }
+@media (max-width: 560px) { body { margin: 1rem auto; } h1 { font-size: 1.35rem; } table { font-size: 13px; } th, td { padding-right: 0.8rem; } th[scope=row] { min-width: 6.5rem; } .words td { min-width: 7rem; }
+  .bars { grid-template-columns: minmax(0, 1fr); gap: 6px; } .bar { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 0 0.7rem; align-items: end; } .bar .track { grid-column: 1 / -1; grid-row: 2; } }
+@media print { figure, tr { break-inside: avoid; } }
+`;

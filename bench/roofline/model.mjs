@@ -1,0 +1,109 @@
+// Time of a step from its FLOPs and bytes: an op takes as long as the slower of its arithmetic and its memory traffic, ops run one after
+// another. What a kernel loses beyond that (latency, uneven tiles, arithmetic on single elements) is not modelled: it is the gap to find.
+import { CARDS } from '../../scripts/kernel-gates/plan.mjs';
+
+/** In the order of the train suite. */
+export const PHASES = ['products', 'attention', 'head', 'elementwise', 'embedding', 'update'];
+
+/**
+ * @typedef {object} Rates
+ * @property {number} products flop/s of matrix products in the model's dtype
+ * @property {number} attention flop/s of attention's products
+ * @property {number} memory bytes/s, read and written together
+ */
+
+/**
+ * GPUs that the roofline is drawn for. rates: what such cards sustain; peak: the vendor's.
+ * A T4 is held to 70 W: float16 products run at about 24 TFLOP/s in a long run, 65 is the peak.
+ */
+export const GPUS = {
+  t4: {
+    name: 'Tesla T4',
+    design: 'sm75',
+    rates: { products: 24e12, attention: 24e12, memory: 240e9 },
+    peak: peakOf('T4'),
+  },
+  h200: {
+    name: 'H200',
+    design: 'sm80',
+    rates: { products: 790e12, attention: 790e12, memory: 4.3e12 },
+    peak: peakOf('H200'),
+  },
+};
+
+function peakOf(card) {
+  const { flopsPerSecond, bytesPerSecond } = CARDS[card];
+  return { products: flopsPerSecond, attention: flopsPerSecond, memory: bytesPerSecond };
+}
+
+/**
+ * The rates of a CPU from the limits that the kernels suite measured on it. Products of a bfloat16 model run at the fastest bfloat16
+ * limit there is, else (CPUs without such instructions) in float32; attention computes in float32 always.
+ * @param {readonly { limit?: string, device?: string, flopsPerSecond?: number, bytesPerSecond?: number }[]} results of suite kernels
+ * @param {'bfloat16' | 'float32'} [dtype] of the model
+ * @returns {Rates | null} null where the limits are not among them
+ */
+export function cpuRates(results, dtype = 'bfloat16') {
+  const limits = results.filter(({ limit, device }) => limit !== undefined && (device ?? 'cpu') === 'cpu');
+  const fastest = (type) =>
+    Math.max(0, ...limits.filter(({ limit }) => limit.includes(type)).map(({ flopsPerSecond }) => flopsPerSecond ?? 0));
+  const float32 = fastest('float32');
+  const memory = limits.find(({ limit }) => limit === 'copy')?.bytesPerSecond;
+  if (!float32 || !memory) return null;
+  return { products: (dtype === 'bfloat16' && fastest('bfloat16')) || float32, attention: float32, memory };
+}
+
+/**
+ * Seconds of one call of an op.
+ * @param {import('./costs.mjs').Op} op
+ * @param {Rates} rates
+ * @param {{ extra?: boolean }} [options] extra: count what our kernels compute and move beyond the least (default), or not
+ */
+export function opSeconds({ phase, flops, bytes, extraFlops, extraBytes }, rates, { extra = true } = {}) {
+  const compute = (flops + (extra ? extraFlops : 0)) / (phase === 'attention' ? rates.attention : rates.products);
+  const memory = (bytes + (extra ? extraBytes : 0)) / rates.memory;
+  return { seconds: Math.max(compute, memory), boundBy: compute > memory ? 'compute' : 'memory' };
+}
+
+/**
+ * @param {readonly import('./costs.mjs').Op[]} ops
+ * @param {Rates} rates that are sustained
+ * @param {Rates} [peak] default: rates
+ * @returns {{ phase: string, flops: number, bytes: number, seconds: number, floorSeconds: number, boundBy: 'compute' | 'memory' }[]}
+ *   flops and bytes of our kernels; floorSeconds: the least work at peak rates
+ */
+export function modelPhases(ops, rates, peak = rates) {
+  return PHASES.flatMap((phase) => {
+    const own = ops.filter((op) => op.phase === phase);
+    if (own.length === 0) return [];
+    const bound = { compute: 0, memory: 0 };
+    for (const op of own) {
+      const { seconds, boundBy } = opSeconds(op, rates);
+      bound[boundBy] += op.calls * seconds;
+    }
+    const total = (value) => own.reduce((sum, op) => sum + op.calls * value(op), 0);
+    return {
+      phase,
+      flops: total((op) => op.flops + op.extraFlops),
+      bytes: total((op) => op.bytes + op.extraBytes),
+      seconds: bound.compute + bound.memory,
+      floorSeconds: total((op) => opSeconds(op, peak, { extra: false }).seconds),
+      boundBy: bound.compute > bound.memory ? 'compute' : 'memory',
+    };
+  });
+}
+
+/** The phases of a step added up, as one more phase. */
+export function wholeStep(phases) {
+  const total = (field) => phases.reduce((sum, phase) => sum + phase[field], 0);
+  const compute = phases.filter(({ boundBy }) => boundBy === 'compute').reduce((sum, { seconds }) => sum + seconds, 0);
+  const seconds = total('seconds');
+  return {
+    phase: 'step',
+    flops: total('flops'),
+    bytes: total('bytes'),
+    seconds,
+    floorSeconds: total('floorSeconds'),
+    boundBy: 2 * compute > seconds ? 'compute' : 'memory',
+  };
+}

@@ -1,0 +1,274 @@
+// Two GPUs without a fast link, modelled: which bytes cross the bus in a step, when, and what of it computation does not hide. Both GPUs
+// do the same at the same time and the bus carries both directions at once, so one GPU and its link are simulated. A design, not code:
+// training on two GPUs is not built.
+import { bodyOps, DESIGNS, headOps, parameters, updateOps } from './costs.mjs';
+import { opSeconds } from './model.mjs';
+import { schedule } from './schedule.mjs';
+
+/** A transfer starts and ends on the host: two copies and a signal to the other GPU. */
+const LATENCY = 50e-6;
+/** Steps that are simulated; the last two are in the steady state. */
+const STEPS = 4;
+
+/** What crosses the bus, by design. Sizes in bytes each way and GPU. */
+export const TWO_GPU_DESIGNS = {
+  'vocabulary-parallel': {
+    summary: 'each GPU has half of the sequences, half of the vocabulary for all of them, and half of the AdamW state',
+    build: vocabularyParallel,
+  },
+  'data-parallel': {
+    summary:
+      'each GPU has half of the sequences and everything else; gradients are added in bfloat16 while backward runs',
+    build: (step) => dataParallel(step, { overlapped: true }),
+  },
+  'data-parallel, not overlapped': {
+    summary: 'the same with float32 gradients added after backward',
+    build: (step) => dataParallel(step, { overlapped: false }),
+  },
+};
+
+/**
+ * @param {object} config ModelConfig
+ * @param {{ lengths: number[], supervised: number }} pass the whole step, in one pass; an even number of like sequences
+ * @param {{ design: keyof TWO_GPU_DESIGNS, gpu: object, link: number }} options gpu: one of GPUS; link: bytes/s each way
+ * @returns {{ seconds: number, computeSeconds: number, exposedSeconds: number, bytes: number,
+ *   plan: { what: string, when: string, hiddenBehind: string, bytes: number, seconds: number, exposedSeconds: number }[] }}
+ */
+export function modelTwoGpus(config, pass, { design, gpu, link }) {
+  const { computations, transfers } = TWO_GPU_DESIGNS[design].build(stepOnOneOfTwo(config, pass, gpu));
+  const linkSeconds = ({ bytes }) => LATENCY + bytes / link;
+
+  // One stream: computations in their order. What the next step waits for carries its number.
+  const tasks = [];
+  let previous = [];
+  for (let step = 0; step < STEPS; step++) {
+    const named = (name) =>
+      name.startsWith('before ') ? (step > 0 ? [`${step - 1} ${name.slice(7)}`] : []) : [`${step} ${name}`];
+    for (const { name, seconds, after = [] } of computations) {
+      tasks.push({ name: `${step} ${name}`, on: 'gpu', seconds, after: [...previous, ...after.flatMap(named)] });
+      previous = [`${step} ${name}`];
+    }
+    for (const transfer of transfers)
+      for (const { name, after } of transfer.pieces) {
+        const piece = { bytes: transfer.bytes / transfer.pieces.length };
+        tasks.push({ name: `${step} ${name}`, on: 'link', seconds: linkSeconds(piece), after: after.flatMap(named) });
+      }
+  }
+  const times = schedule(tasks);
+
+  // Where the stream stood still, and what the link carried meanwhile.
+  const steady = STEPS - 2;
+  const started = times.get(`${steady - 1} ${computations.at(-1).name}`).end;
+  const carried = tasks
+    .filter(({ on }) => on === 'link')
+    .map(({ name }) => ({ name: name.replace(/^\d+ /, ''), ...times.get(name) }));
+  const stood = new Map();
+  let end = started;
+  for (const { name } of computations) {
+    const { start, end: next } = times.get(`${steady} ${name}`);
+    for (const transfer of carried) {
+      const overlap = Math.min(transfer.end, start) - Math.max(transfer.start, end);
+      if (overlap > 0) stood.set(transfer.name, (stood.get(transfer.name) ?? 0) + overlap);
+    }
+    end = next;
+  }
+  const computeSeconds = computations.reduce((sum, { seconds }) => sum + seconds, 0);
+  const seconds = end - started;
+  return {
+    seconds,
+    computeSeconds,
+    exposedSeconds: seconds - computeSeconds,
+    bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
+    // exposedSeconds: the stream stood still while the link carried this.
+    plan: transfers.map(({ what, when, hiddenBehind, bytes, pieces }) => ({
+      what,
+      when,
+      hiddenBehind,
+      bytes,
+      seconds: pieces.length * linkSeconds({ bytes: bytes / pieces.length }),
+      exposedSeconds: pieces.reduce((sum, { name }) => sum + (stood.get(name) ?? 0), 0),
+    })),
+  };
+}
+
+/** Sizes and times of one GPU's work that the designs put together. */
+function stepOnOneOfTwo(config, { lengths, supervised }, { design, rates }) {
+  const own = lengths.slice(0, lengths.length / 2);
+  const seconds = (ops, choose = () => true) =>
+    ops.filter(choose).reduce((sum, op) => sum + op.calls * opSeconds(op, rates).seconds, 0);
+  const body = bodyOps(config, own, DESIGNS[design]);
+  const layers = config.numLayers;
+  const part = (name) => seconds(body, ({ part, phase }) => part === name && phase !== 'embedding');
+  return {
+    config,
+    layers,
+    tokens: own.reduce((a, b) => a + b, 0),
+    supervised,
+    parameters: parameters(config),
+    forwardLayer: part('forward') / layers,
+    backwardLayer: part('backward') / layers,
+    embed: seconds(body, ({ op }) => op === 'embedding_forward'),
+    embedBackward: seconds(body, ({ op }) => op === 'embedding_backward'),
+    head: (shape, rows) =>
+      seconds(headOps({ ...config, ...shape }, { lengths: own, supervised: rows }, DESIGNS[design])),
+    norm: (count) => seconds(updateOps(count), ({ op }) => op === 'global_norm'),
+    adamw: (count) => seconds(updateOps(count), ({ op }) => op === 'adamw_update'),
+  };
+}
+
+const upTo = (n) => Array.from({ length: n }, (_, i) => i);
+
+function vocabularyParallel(step) {
+  const {
+    config,
+    layers,
+    tokens,
+    supervised,
+    parameters: { linear, embedding },
+  } = step;
+  const C = config.hiddenSize;
+  // The head is three products of one size: logits, dx, dW. Its own rows come first, then the other GPU's.
+  const head = step.head({ vocabSize: config.vocabSize / 2 }, supervised);
+  const computations = [
+    { name: 'embed', seconds: step.embed, after: ['before rows'] },
+    ...upTo(layers).map((l) => ({ name: `forward ${l}`, seconds: step.forwardLayer, after: [`before weights ${l}`] })),
+    { name: 'logits of own rows', seconds: head / 6 },
+    { name: 'logits of other rows', seconds: head / 6, after: ['hidden'] },
+    { name: 'dx of the head', seconds: head / 3, after: ['statistics'] },
+    { name: 'dW of the head', seconds: head / 3 },
+    ...upTo(layers).map((i) => ({
+      name: `backward ${layers - 1 - i}`,
+      seconds: step.backwardLayer,
+      after: i === 0 ? ['dx'] : [],
+    })),
+    { name: 'embedding backward', seconds: step.embedBackward },
+    {
+      name: 'norm',
+      seconds: step.norm((linear + embedding) / 2),
+      after: ['embedding rows', ...upTo(layers).map((l) => `gradients ${l}`)],
+    },
+    { name: 'adamw embedding', seconds: step.adamw(embedding / 2), after: ['norm sum'] },
+    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: step.adamw(linear / 2 / layers) })),
+  ];
+  const perLayer = (name, computation) =>
+    upTo(layers).map((l) => ({ name: `${name} ${l}`, after: [`${computation} ${l}`] }));
+  const transfers = [
+    {
+      what: 'hidden rows of supervised tokens, bfloat16',
+      when: 'after the last block',
+      hiddenBehind: 'logits of own rows',
+      bytes: (supervised / 2) * C * 2,
+      pieces: [{ name: 'hidden', after: [`forward ${layers - 1}`] }],
+    },
+    {
+      what: 'maximum, mass, moment, target logit, best id of each row',
+      when: 'after the logits',
+      hiddenBehind: 'nothing',
+      bytes: supervised * 20,
+      pieces: [{ name: 'statistics', after: ['logits of other rows'] }],
+    },
+    {
+      what: "partial dx of the other's rows, float32",
+      when: "after the head's dx",
+      hiddenBehind: "the head's dW",
+      bytes: (supervised / 2) * C * 4,
+      pieces: [{ name: 'dx', after: ['dx of the head'] }],
+    },
+    {
+      what: 'reduce-scatter of the blocks, bfloat16',
+      when: 'as each block ends backward',
+      hiddenBehind: 'backward of the blocks below',
+      bytes: linear,
+      pieces: perLayer('gradients', 'backward').reverse(),
+    },
+    {
+      what: "gradients of the other's embedding rows, bfloat16",
+      when: 'after backward',
+      hiddenBehind: 'nothing',
+      bytes: (tokens / 2) * (C * 2 + 4),
+      pieces: [{ name: 'embedding rows', after: ['embedding backward'] }],
+    },
+    {
+      what: 'sum of squares, for clipping',
+      when: 'before AdamW',
+      hiddenBehind: 'nothing',
+      bytes: 8,
+      pieces: [{ name: 'norm sum', after: ['norm'] }],
+    },
+    {
+      what: "the next batch's embedding rows that the other has",
+      when: 'after AdamW of the embedding',
+      hiddenBehind: 'AdamW of the blocks',
+      bytes: (tokens / 2) * C * 2,
+      pieces: [{ name: 'rows', after: ['adamw embedding'] }],
+    },
+    {
+      what: 'all-gather of the blocks, bfloat16',
+      when: 'as AdamW ends each block',
+      hiddenBehind: 'AdamW of the rest, forward of the blocks below',
+      bytes: linear,
+      pieces: perLayer('weights', 'adamw'),
+    },
+  ];
+  return { computations, transfers };
+}
+
+function dataParallel(step, { overlapped }) {
+  const {
+    config,
+    layers,
+    tokens,
+    supervised,
+    parameters: { linear, embedding, norm },
+  } = step;
+  const all = linear + embedding + norm;
+  const last = overlapped ? ['sparse', 'dense', ...upTo(layers).map((l) => `gradients ${l}`)] : ['everything'];
+  const computations = [
+    { name: 'embed', seconds: step.embed },
+    ...upTo(layers).map((l) => ({ name: `forward ${l}`, seconds: step.forwardLayer })),
+    { name: 'head', seconds: step.head({}, supervised / 2) },
+    ...upTo(layers).map((i) => ({ name: `backward ${layers - 1 - i}`, seconds: step.backwardLayer })),
+    { name: 'embedding backward', seconds: step.embedBackward },
+    { name: 'norm', seconds: step.norm(all), after: last },
+    { name: 'adamw', seconds: step.adamw(all) },
+  ];
+  if (!overlapped) {
+    const everything = {
+      what: 'all-reduce of all gradients, float32',
+      when: 'after backward',
+      hiddenBehind: 'nothing',
+      bytes: 4 * all,
+      pieces: [{ name: 'everything', after: ['embedding backward'] }],
+    };
+    return { computations, transfers: [everything] };
+  }
+  const transfers = [
+    {
+      what: "all-reduce of the head's dense gradient, bfloat16",
+      when: 'after the head',
+      hiddenBehind: 'backward of all blocks',
+      bytes: 2 * embedding,
+      pieces: upTo(40).map((i) => ({
+        name: i === 39 ? 'dense' : `dense ${i}`,
+        after: i === 0 ? ['head'] : [`dense ${i - 1}`],
+      })),
+    },
+    {
+      what: 'all-reduce of the blocks, bfloat16',
+      when: 'as each block ends backward',
+      hiddenBehind: 'backward of the blocks below',
+      bytes: 2 * linear,
+      pieces: upTo(layers)
+        .map((l) => ({ name: `gradients ${l}`, after: [`backward ${l}`] }))
+        .reverse(),
+    },
+    {
+      what: "gradients of the other's embedding rows, bfloat16",
+      when: 'after backward',
+      hiddenBehind: 'nothing',
+      bytes: tokens * (config.hiddenSize * 2 + 4),
+      pieces: [{ name: 'sparse', after: ['embedding backward'] }],
+    },
+  ];
+  return { computations, transfers };
+}

@@ -1,0 +1,88 @@
+import { runWorker } from '../measure/child.mjs';
+import { peakBytesOf } from '../measure/memory.mjs';
+import { modelConfig, modelFolder } from '../measure/model.mjs';
+import { median } from '../measure/statistics.mjs';
+import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
+
+/** Rows that an evaluation generates for, side by side; the command's own default. */
+const EVALUATION_BATCH = 16;
+
+export const decode = {
+  summary: 'Greedy generation: prefill and decode tokens/s by batch size, and the time of an evaluation.',
+  options: {
+    model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+    ...ROW_OPTIONS,
+    batches: { type: 'string', default: '1,4,16,64', help: 'Batch sizes.' },
+    'new-tokens': { type: 'string', default: '33', help: 'New tokens a prompt; the first comes from prefill.' },
+    repeat: { type: 'string', default: '2', help: 'Repetitions; medians count.' },
+    'evaluate-rows': {
+      type: 'string',
+      default: '109',
+      help: 'Rows of the evaluation, 64 new tokens each; 0 for none.',
+    },
+    dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
+    device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
+    threads: { type: 'string', default: '0', help: 'CPU threads; 0 for one a core.' },
+  },
+  short: { batches: '1,16', 'new-tokens': '17', repeat: '1', 'evaluate-rows': '16' },
+
+  async run(options, { note, signal }) {
+    const model = await modelFolder(options.model, note);
+    const rows = await promptRows(options, await modelConfig(model));
+    const { dtype, device, threads } = options;
+    const generate = (settings) =>
+      runWorker('generate.mjs', { model, rows, dtype, device, threads, ...settings }, { signal });
+
+    const results = [];
+    for (const batch of options.batches.split(',').map(Number)) {
+      const settings = { prompts: batch, batch, 'new-tokens': options['new-tokens'], repeat: options.repeat };
+      const measured = await generate(settings);
+      results.push(...ofBatch(batch, measured));
+      const [prefill, decoded] = results.slice(-2).map(({ tokensPerSecond }) => tokensPerSecond?.toFixed(1) ?? '?');
+      note(`batch ${batch}: prefill ${prefill} tokens/s, decode ${decoded} tokens/s`);
+    }
+    if (options['evaluate-rows'] !== '0') {
+      const settings = { prompts: options['evaluate-rows'], batch: EVALUATION_BATCH, 'new-tokens': 64 };
+      const measured = await generate(settings);
+      const { newTokens, settings: used } = measured;
+      const seconds = median(measured.seconds);
+      results.push({
+        what: 'evaluate',
+        batch: EVALUATION_BATCH,
+        dtype: used.dtype,
+        device,
+        rows: used.prompts,
+        newTokens,
+        tokensPerSecond: newTokens / seconds,
+        seconds,
+        peakBytes: peakBytesOf(measured),
+      });
+      note(`evaluation of ${used.prompts} rows: ${seconds.toFixed(1)} s`);
+    }
+    return { settings: { ...options, prompts: 'what comes before the answer of completion rows' }, results, bars: [] };
+  },
+};
+
+/** Prompts are completion rows without their answers. */
+export function promptRows(options, config) {
+  const tokens = Math.max(Number(options['new-tokens']), 64);
+  return rowsFile(options, {
+    loss: 'completion',
+    config: { ...config, maxPositionEmbeddings: config.maxPositionEmbeddings - tokens },
+  });
+}
+
+/** Prefill is the time to one new token, decode what the others take beyond it. */
+function ofBatch(batch, measured) {
+  const { prefillSeconds, seconds, promptTokens, newTokens, settings } = measured;
+  const { dtype, device, prompts } = settings;
+  const prefill = median(prefillSeconds);
+  const decoded = median(seconds.map((whole, i) => whole - prefillSeconds[i]));
+  // A machine busy with something else can make the difference of two times negative: that is no measurement.
+  const rate = decoded > 0 ? (newTokens - prompts) / decoded : null;
+  const common = { batch, dtype, device, peakBytes: peakBytesOf(measured) };
+  return [
+    { what: 'prefill', ...common, tokensPerSecond: promptTokens / prefill, seconds: prefill, promptTokens },
+    { what: 'decode', ...common, tokensPerSecond: rate, seconds: decoded, newTokens },
+  ];
+}

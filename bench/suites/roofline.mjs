@@ -1,0 +1,172 @@
+// Modelled time of each phase of an optimizer step, with what was measured beside it.
+import { readFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { CONFIG_270M } from '../measure/model.mjs';
+import { workloadLengths } from '../measure/workload.mjs';
+import { newest, readResults } from '../report/read.mjs';
+import { DESIGNS, stepOps } from '../roofline/costs.mjs';
+import { cpuRates, GPUS, modelPhases, wholeStep } from '../roofline/model.mjs';
+import { modelTwoGpus, TWO_GPU_DESIGNS } from '../roofline/two-gpus.mjs';
+
+const TARGETS = ['cpu', 't4', 't4x2', 'h200'];
+const SEQUENCES = 16;
+/** Rows of a pass on a CPU, whose micro-batches are its passes; GPUs take the whole step at once. */
+const CPU_ROWS = 2;
+/** Bytes/s each way between two T4s through the host: not known, so two. */
+const LINKS = [5e9, 10e9];
+const NOT_MEASURED = 'modelled: no such machine was measured';
+
+/** @type {import('../bench.mjs').Suite} */
+export const roofline = {
+  summary: 'Modelled time of each phase of a training step, beside what was measured.',
+  options: {
+    target: { type: 'string', default: 'all', help: `One of ${TARGETS.join(', ')}, or all.` },
+    results: {
+      type: 'string',
+      default: fileURLToPath(new URL('../results', import.meta.url)),
+      help: 'Folder with the results of suites kernels and train to compare with.',
+    },
+  },
+  short: {},
+  async run({ target, results: folder }, { note = () => {}, machine }) {
+    if (target !== 'all' && !TARGETS.includes(target))
+      throw new Error(`--target is ${target}, expected all or one of ${TARGETS.join(', ')}`);
+    const targets = target === 'all' ? TARGETS : [target];
+    // Nothing was measured yet where there is no folder.
+    const { results: files } = await readResults(folder).catch(() => ({ results: [] }));
+    const launches = await plannedLaunches();
+    const results = [];
+    const settings = { sequences: SEQUENCES, cpuRowsOfAPass: CPU_ROWS, rates: {}, measured: {} };
+    for (const name of targets) {
+      const context = name === 'cpu' ? cpuTarget(files, machine) : gpuTarget(name, files);
+      if (context.missing) {
+        note(context.missing);
+        results.push({ target: name, missing: context.missing });
+        continue;
+      }
+      settings.rates[name] = { sustained: context.rates, peak: context.peak };
+      if (context.train) settings.measured[name] = { date: context.train.date, commit: context.train.commit };
+      for (const work of await workloads())
+        results.push(
+          ...(name === 't4x2' ? twoGpuResults(work, context) : oneDeviceResults(name, work, context, launches)),
+        );
+    }
+    return { settings, results, bars: [] };
+  },
+};
+
+/** 16 sequences of the workload's mean lengths, and of 512 tokens with 60 supervised (what native/gpu/bench.cpp times). */
+async function workloads() {
+  const lengths = await workloadLengths();
+  const mean = (field) => Math.round(lengths.reduce((sum, row) => sum + row[field], 0) / lengths.length);
+  const of = (tokens, answer, isMean) =>
+    ['full', 'completion'].map((loss) => ({ loss, tokens, supervised: loss === 'full' ? tokens - 1 : answer, isMean }));
+  return [...of(mean('tokens'), mean('answer'), true), ...of(512, 60, false)];
+}
+
+function cpuTarget(files, machine) {
+  const here = (file) => file.machine.id === machine?.id;
+  const kernels = newest(files, 'kernels', here);
+  const rates = kernels && cpuRates(kernels.results);
+  if (!rates)
+    return {
+      missing: `cpu: the limits of this machine (${machine?.id ?? 'unknown'}) were not measured; \`pnpm bench kernels\` does that`,
+    };
+  return { rates, peak: rates, design: DESIGNS.cpu, train: newest(files, 'train', here), device: 'cpu' };
+}
+
+function gpuTarget(name, files) {
+  const { name: card, ...gpu } = GPUS[name === 't4x2' ? 't4' : name];
+  const model = card.split(' ').at(-1);
+  const has = (file) => file.machine.gpus.some((each) => (each.name ?? String(each)).includes(model));
+  const train = name === 't4x2' ? undefined : newest(files, 'train', has);
+  return { rates: gpu.rates, peak: gpu.peak, design: DESIGNS[gpu.design], gpu, train, device: 'cuda' };
+}
+
+/** Sequences as passes. */
+function passesOf({ tokens, supervised }, rows) {
+  return Array.from({ length: SEQUENCES / rows }, () => ({
+    lengths: Array(rows).fill(tokens),
+    supervised: rows * supervised,
+  }));
+}
+
+function oneDeviceResults(target, work, { rates, peak, design, train, device }, launches) {
+  const passes = passesOf(work, device === 'cpu' ? CPU_ROWS : SEQUENCES);
+  const phases = modelPhases(stepOps(CONFIG_270M, passes, design), rates, peak);
+  const step = wholeStep(phases);
+  const tokens = SEQUENCES * work.tokens;
+  const measured = work.isMean ? measuredPhases(train, work.loss, device, tokens) : {};
+  const shared = { target, loss: work.loss, sequences: SEQUENCES, tokens: work.tokens, supervised: work.supervised };
+  const unmeasured = device === 'cpu' || train ? {} : { note: NOT_MEASURED };
+  return [...phases, step].map((phase) => ({
+    ...shared,
+    ...phase,
+    measuredSeconds: measured[phase.phase] ?? null,
+    ...(phase === step && { tokensPerSecond: tokens / step.seconds, ...unmeasured }),
+    ...(phase === step && !work.isMean && { launches: launches(target, work.loss) }),
+  }));
+}
+
+/**
+ * Seconds by phase of a measured step, brought to the model's number of tokens: steps of real rows differ, and phases come from a step
+ * of their own. The update does not depend on tokens.
+ */
+function measuredPhases(train, loss, device, tokens) {
+  const found = train?.results.find(
+    (result) =>
+      result.loss === loss &&
+      (result.device ?? '').startsWith(device) &&
+      (result.dtype ?? 'bfloat16') === 'bfloat16' &&
+      (result.recompute ?? 'none') === 'none',
+  );
+  if (!found) return {};
+  const { tokensPerSecond, stepSeconds, profiledStepSeconds = stepSeconds, phases = {} } = found;
+  const scale = tokens / (tokensPerSecond * profiledStepSeconds);
+  const update = found.updateSeconds ?? phases.update ?? 0;
+  const scaled = Object.entries(phases).map(([phase, seconds]) => [
+    phase,
+    phase === 'update' ? seconds : seconds * scale,
+  ]);
+  return {
+    ...Object.fromEntries(scaled),
+    step: ((stepSeconds - update) * tokens) / (tokensPerSecond * stepSeconds) + update,
+  };
+}
+
+function twoGpuResults(work, { gpu, rates, design }) {
+  const [pass] = passesOf(work, SEQUENCES);
+  const one = wholeStep(modelPhases(stepOps(CONFIG_270M, [pass], design), rates)).seconds;
+  return LINKS.flatMap((link) =>
+    Object.entries(TWO_GPU_DESIGNS).map(([name, { summary }]) => {
+      const step = modelTwoGpus(CONFIG_270M, pass, { design: name, gpu, link });
+      return {
+        target: 't4x2',
+        loss: work.loss,
+        sequences: SEQUENCES,
+        tokens: work.tokens,
+        supervised: work.supervised,
+        phase: 'step',
+        design: name,
+        summary,
+        link,
+        ...step,
+        oneGpuSeconds: one,
+        speedUp: one / step.seconds,
+        tokensPerSecond: (SEQUENCES * work.tokens) / step.seconds,
+        measuredSeconds: null,
+        boundBy: step.exposedSeconds > step.computeSeconds ? 'link' : 'compute',
+        note: NOT_MEASURED,
+      };
+    }),
+  );
+}
+
+/** Kernel launches of a step of 16 x 512 tokens, which the gates on kernels keep. */
+async function plannedLaunches() {
+  const { ops } = JSON.parse(await readFile(new URL('../../native/gpu/budgets.json', import.meta.url), 'utf8'));
+  return (target, loss) => {
+    const step = ops[`training_step ${loss} ${SEQUENCES}x512`];
+    return { t4: step?.launchesT4, h200: step?.launchesH200 }[target] ?? null;
+  };
+}

@@ -1,0 +1,188 @@
+// The settings that are fastest on this machine, what each costs, and a configuration that `gemmatune finetune` takes.
+import { basename, join, relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { systemInfo } from '@gemmatune/engine';
+import { modelConfig, modelFolder } from '../measure/model.mjs';
+import { ROW_OPTIONS, readRows, rowsFile } from '../measure/workload.mjs';
+import { spaceOf } from '../tuning/axes.mjs';
+import { commandOf, configOf, writeConfig } from '../tuning/config.mjs';
+import { busyOf, peakOf, search, speedOf } from '../tuning/search.mjs';
+import { trial } from '../tuning/trial.mjs';
+
+const LOCAL = fileURLToPath(new URL('../results/local', import.meta.url));
+
+/** @type {Suite} */
+export const tune = {
+  summary: 'Search for the fastest settings on this machine; writes them as a configuration for gemmatune finetune.',
+  options: {
+    seconds: { type: 'string', default: '300', help: 'Time for the search.' },
+    device: { type: 'string', default: 'cpu', help: 'cpu, cuda or cuda:N.' },
+    loss: { type: 'string', default: 'full', help: 'full or completion: which tokens are learnt.' },
+    model: { type: 'string', default: '', help: 'Model folder. Default: random weights of the 270M shape.' },
+    ...ROW_OPTIONS,
+    sequences: { type: 'string', default: '16', help: 'Sequences of an update: fixed, so that results do not change.' },
+    batch: { type: 'string', default: '2', help: 'Sequences of a micro-batch to start from.' },
+    'trial-sequences': {
+      type: 'string',
+      default: '',
+      help: 'Sequences of an update in trials: fewer are faster, and micro-batches above it are not tried. Default: 4 on the CPU, all on a GPU.',
+    },
+    steps: { type: 'string', default: '2', help: 'Updates of a trial; the first is not timed.' },
+    memory: { type: 'string', default: '', help: 'GB (10^9 bytes) that training may take. Default: no limit.' },
+    config: {
+      type: 'string',
+      default: '',
+      help: 'Where to write the best settings. Default: a file in bench/results/local.',
+    },
+  },
+  short: { seconds: '60', 'trial-sequences': '2' },
+
+  async run(options, { note, machine, signal }) {
+    const { device, loss, config: given } = options;
+    const [sequences, batch, steps, seconds] = ['sequences', 'batch', 'steps', 'seconds'].map((name) =>
+      positive(options, name),
+    );
+    const trialSequences =
+      options['trial-sequences'] === ''
+        ? device === 'cpu'
+          ? Math.min(4, sequences)
+          : sequences
+        : positive(options, 'trial-sequences');
+    if (sequences % trialSequences !== 0 || trialSequences % batch !== 0)
+      throw new Error(
+        `found --sequences ${sequences}, --trial-sequences ${trialSequences}, --batch ${batch}; expected each a multiple of the next`,
+      );
+    if (steps < 2) throw new Error('--steps: found 1, expected at least 2: the first is not timed');
+    const memory = options.memory === '' ? Number.POSITIVE_INFINITY : positive(options, 'memory') * 1e9;
+
+    const model = await modelFolder(options.model, note);
+    const rows = await rowsFile(options, { loss, config: await modelConfig(model) });
+    const tokens = Math.round(trialSequences * (await meanTokens(rows)));
+    const { start, axes, environments } = spaceOf(placeOf(device, machine), {
+      batch,
+      sequences: trialSequences,
+      tokens,
+    });
+    const file = given || relative('', join(LOCAL, `tuned-${machine.id}-${device.replace(':', '')}-${loss}.json`));
+    const configured = ({ setting }) => configOf(setting, { device, sequences, cores: machine.cores });
+
+    note(
+      `trials: ${steps} updates of ${trialSequences} sequences (an update has ${sequences}), about ${tokens} tokens each`,
+    );
+    const began = performance.now();
+    const outcome = await search({
+      start,
+      axes,
+      memory,
+      signal,
+      left: () => seconds - (performance.now() - began) / 1e3,
+      measure: (setting, limitSeconds) =>
+        trial(setting, {
+          ...{ model, rows, device, steps, signal, limitSeconds },
+          sequences: trialSequences,
+          environment: environments[setting.kernels],
+        }),
+      onBest: (best) => writeConfig(file, configured(best)),
+      onTried: (tried, best) => note(lineOf(tried, start, best)),
+    });
+
+    const { best, tried, ended } = outcome;
+    const fits = peakOf(best) <= memory;
+    if (!fits)
+      note(
+        `no setting that was tried takes ${options.memory} GB or less; the best takes ${gigabytes(peakOf(best))} GB`,
+      );
+    const busy = busyOf(tried);
+    if (busy !== null && busy < QUIET)
+      note(
+        `other programs took the cores: trials ran ${Math.round(100 * busy)} % of their time; search again when it is quiet`,
+      );
+    note(`${ENDED[ended]}; the best settings are in ${file}:`);
+    const command = commandOf(file, environments[best.setting.kernels]);
+    note(command);
+    return {
+      settings: {
+        model: options.model === '' ? 'random weights of the 270M shape' : basename(options.model),
+        device,
+        loss,
+        sequences,
+        trialSequences,
+        steps,
+        seconds,
+        memoryBytes: options.memory === '' ? null : memory,
+        fits,
+        ended,
+        busy,
+      },
+      results: [
+        ...tried.map((each) => resultOf(each, best, environments)),
+        { best: configured(best), file, environment: environments[best.setting.kernels], command },
+      ],
+      bars: [],
+    };
+  },
+};
+
+/** Trials that ran for less than this share of their threads' time tell more about the other programs than about settings. */
+const QUIET = 0.7;
+
+const ENDED = {
+  settled: 'settled: no other setting was faster',
+  time: 'the time is over',
+  interrupted: 'interrupted',
+};
+
+function positive(options, name) {
+  const value = Number(options[name]);
+  const whole = name === 'seconds' || name === 'memory' || Number.isInteger(value);
+  if (value > 0 && whole) return value;
+  throw new Error(`--${name}: found '${options[name]}', expected a ${whole ? '' : 'whole '}number above 0`);
+}
+
+async function meanTokens(path) {
+  const rows = await readRows(path);
+  return rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0) / rows.length;
+}
+
+function placeOf(device, { cores, instructionSet, gpus }) {
+  const gpu = gpus.find((each) => each.device === (device === 'cuda' ? 'cuda:0' : device));
+  return { device, cores, instructionSet, fastBfloat16: systemInfo().fastBfloat16, path: gpu?.path };
+}
+
+/** `threads 1: 190 tokens/s (-48.1 %), 5.21 GB (+0.00): slower` */
+function lineOf(tried, start, best) {
+  const changes = changesOf(tried.setting, start);
+  const [tokensPerSecond, peak] = [speedOf(tried), peakOf(tried)];
+  if (tokensPerSecond === null) return `${changes}: ${tried.verdict}`;
+  const against = (100 * (tokensPerSecond / speedOf(best) - 1)).toFixed(1);
+  const more = peak - peakOf(best);
+  const cost = tried === best ? '' : ` (${signed(against)} % of the best so far)`;
+  const memory = tried === best ? '' : ` (${signed(gigabytes(more))})`;
+  return `${changes}: ${tokensPerSecond.toFixed(1)} tokens/s${cost}, ${gigabytes(peak)} GB${memory}; ${tried.verdict}`;
+}
+
+const gigabytes = (bytes) => (bytes / 1e9).toFixed(2);
+const signed = (text) => (text.startsWith('-') ? text : `+${text}`);
+
+/** What a setting changes, in words; where nothing, all of it. */
+function changesOf(setting, start) {
+  const names = Object.keys(setting).filter((name) => setting[name] !== start[name]);
+  return (names.length > 0 ? names : Object.keys(setting))
+    .map((name) => `${name} ${setting[name] ?? 'default'}`)
+    .join(', ');
+}
+
+function resultOf(tried, best, environments) {
+  const tokensPerSecond = speedOf(tried);
+  return {
+    setting: { ...tried.setting, environment: environments[tried.setting.kernels] },
+    tokensPerSecond,
+    rounds: tried.rounds.map((round) => round.tokensPerSecond),
+    ofBest: tokensPerSecond === null ? null : tokensPerSecond / speedOf(best),
+    peakBytes: peakOf(tried),
+    seconds: tried.rounds.map(({ stepSeconds }) => stepSeconds).findLast((value) => value !== null) ?? null,
+    losses: tried.rounds[0]?.losses ?? [],
+    kept: tried === best,
+    verdict: tried.verdict,
+  };
+}

@@ -1,0 +1,102 @@
+// One stage of the way from a data set to token ids, and one JSON line: seconds, rows, peak memory.
+//   --stage prepare   --dataset FILE --out FOLDER     what `gemmatune prepare` does
+//   --stage tokenize  --rows FILE --tokenizer PATH    its rows to ids, none of them kept
+//   --stage encode    --rows FILE --tokenizer PATH    the same with all ids kept, as before training
+//   --stage tokenizer --rows FILE --tokenizer PATH    the tokenizer alone: loading, encoding, decoding
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { encodeEach, encodeRows, prepareFiles, readTrainingRows } from '@gemmatune/data';
+import { renderToolRow } from '@gemmatune/template';
+import { Tokenizer } from '@gemmatune/tokenizer';
+import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
+import { median } from '../measure/statistics.mjs';
+
+const { values: a } = parseArgs({
+  options: {
+    stage: { type: 'string' },
+    dataset: { type: 'string', default: '' },
+    out: { type: 'string', default: '' },
+    rows: { type: 'string', default: '' },
+    tokenizer: { type: 'string', default: '' },
+    passes: { type: 'string', default: '5' }, // of the stage tokenizer
+  },
+});
+const STAGES = { prepare, tokenize, encode, tokenizer: tokenizerAlone };
+if (!Object.hasOwn(STAGES, a.stage))
+  throw new Error(`--stage: found '${a.stage}', expected one of ${Object.keys(STAGES).join(', ')}`);
+const startBytes = residentBytes();
+const result = await STAGES[a.stage]();
+console.log(JSON.stringify({ ...result, startBytes, peakBytes: peakResidentBytes() }));
+
+async function prepare() {
+  const { value, ...spent } = await timed(() => prepareFiles(a.dataset, a.out));
+  return { ...spent, rows: value.read, usable: value.train.usable };
+}
+
+/** The tokenizer is loaded before the clock starts: `tokenizer` times that. */
+async function tokenize() {
+  const options = await encodeOptions();
+  const { value, ...spent } = await timed(async () => {
+    let [rows, tokens] = [0, 0];
+    for await (const { row } of encodeEach(readTrainingRows(a.rows), options, a.rows)) {
+      rows++;
+      tokens += row.inputIds.length;
+    }
+    return { rows, tokens };
+  });
+  return { ...spent, ...value };
+}
+
+async function encode() {
+  const options = await encodeOptions();
+  const { value, ...spent } = await timed(() => encodeRows(readTrainingRows(a.rows), options, a.rows));
+  const idBytes = value.rows.reduce((sum, { inputIds, labels }) => sum + inputIds.byteLength + labels.byteLength, 0);
+  return { ...spent, rows: value.report.kept, tokens: value.report.tokens, idBytes };
+}
+
+async function tokenizerAlone() {
+  const cacheFolder = await mkdtemp(join(tmpdir(), 'gemmatune-bench-'));
+  const load = () => timed(() => Tokenizer.load(a.tokenizer, { cacheFolder }));
+  const first = await load();
+  const cached = [await load(), await load(), await load()];
+  await rm(cacheFolder, { recursive: true });
+
+  const texts = [];
+  for await (const { row } of readTrainingRows(a.rows))
+    texts.push(
+      renderToolRow(row)
+        .map(({ text }) => text)
+        .join(''),
+    );
+  const { value: tokenizer } = first;
+  const encodeAll = () => texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
+  const cold = await timed(encodeAll);
+  const [warm, decoded] = [[], []];
+  for (let pass = 0; pass < Number(a.passes); pass++) {
+    warm.push((await timed(encodeAll)).seconds);
+    decoded.push((await timed(() => cold.value.map((ids) => tokenizer.decode(ids)))).seconds);
+  }
+  return {
+    texts: texts.length,
+    tokens: cold.value.reduce((sum, ids) => sum + ids.length, 0),
+    firstLoadSeconds: first.seconds,
+    cachedLoadSeconds: median(cached.map(({ seconds }) => seconds)),
+    firstEncodeSeconds: cold.seconds,
+    encodeSeconds: median(warm),
+    decodeSeconds: median(decoded),
+  };
+}
+
+async function encodeOptions() {
+  return { tokenizer: await Tokenizer.load(a.tokenizer) };
+}
+
+async function timed(work) {
+  const began = performance.now();
+  const cpuBefore = process.cpuUsage();
+  const value = await work();
+  const { user, system } = process.cpuUsage(cpuBefore);
+  return { seconds: (performance.now() - began) / 1e3, cpuSeconds: (user + system) / 1e6, value };
+}

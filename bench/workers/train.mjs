@@ -1,0 +1,158 @@
+// Trains some optimizer steps and prints one JSON line: seconds, tokens and losses by step, peak memory; with --profile also the
+// seconds of each op in one more step. Order, batches and loss are TRL's.  node bench/workers/train.mjs --model FOLDER --rows FILE
+
+import { parseArgs } from 'node:util';
+import { epochUpdates, packBatch } from '@gemmatune/data';
+import { Model, systemInfo } from '@gemmatune/engine';
+import { passesOf } from '@gemmatune/train';
+import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
+import { modelConfig, modelFolder, reducedConfig } from '../measure/model.mjs';
+import { median } from '../measure/statistics.mjs';
+import { readRows, workloadRows } from '../measure/workload.mjs';
+
+const { values: a } = parseArgs({
+  options: {
+    model: { type: 'string', default: '' }, // folder; '' = random weights of the 270M shape
+    layers: { type: 'string', default: '0' }, // random weights with fewer layers, or another vocabulary
+    'vocab-size': { type: 'string', default: '0' },
+    rows: { type: 'string', default: '' }, // lines of {input_ids, labels}; '' = workload.json with --loss
+    loss: { type: 'string', default: 'full' },
+    batch: { type: 'string', default: '2' },
+    accumulation: { type: 'string', default: '8' },
+    sequences: { type: 'string', default: '0' }, // of one step, in place of accumulation; a batch holds no more
+    'tokens-per-pass': { type: 'string', default: '0' }, // 0 = a pass is a micro-batch
+    recompute: { type: 'string', default: 'none' },
+    precision: { type: 'string', default: '' }, // amp, bf16 (no float32 masters), fp32; in place of dtype
+    dtype: { type: 'string', default: 'auto' },
+    device: { type: 'string', default: 'cpu' },
+    threads: { type: 'string', default: '0' },
+    steps: { type: 'string', default: '3' },
+    warmup: { type: 'string', default: '1' },
+    'learning-rate': { type: 'string', default: '5e-5' },
+    seed: { type: 'string', default: '42' },
+    profile: { type: 'boolean', default: false },
+  },
+});
+const number = (name) => Number(a[name]);
+const PRECISIONS = {
+  '': { dtype: a.dtype },
+  amp: { dtype: 'bfloat16' },
+  bf16: { dtype: 'bfloat16', masters: false },
+  fp32: { dtype: 'float32' },
+};
+if (!Object.hasOwn(PRECISIONS, a.precision))
+  throw new Error(`--precision: found '${a.precision}', expected amp, bf16 or fp32`);
+const sequences = number('sequences') || number('batch') * number('accumulation');
+const batchSize = Math.min(number('batch'), sequences);
+const gradientAccumulation = sequences / batchSize;
+if (!Number.isInteger(gradientAccumulation))
+  throw new Error(`--sequences: found ${sequences}, expected a multiple of the batch ${batchSize}`);
+
+const { model, rows, baselineBytes } = await prepare();
+const steps = [];
+const losses = [];
+for (let step = 1; step <= number('steps'); step++) {
+  const { loss, ...measured } = await timedStep(step);
+  steps.push(measured);
+  losses.push(loss);
+}
+const peak = peakResidentBytes();
+const memory = model.memory();
+
+const timed = steps.length > number('warmup') ? steps.slice(number('warmup')) : steps;
+const result = {
+  peer: 'gemmatune',
+  settings: { ...a, batch: batchSize, accumulation: gradientAccumulation, sequences, dtype: model.dtype },
+  steps,
+  losses,
+  medianStepSeconds: median(timed.map((s) => s.seconds)),
+  tokensPerSecond: median(timed.map((s) => s.tokens / s.seconds)),
+  supervisedTokensPerSecond: median(timed.map((s) => s.supervised / s.seconds)),
+  peakResidentBytes: peak,
+  peakMinusBaselineBytes: peak - baselineBytes,
+  baselineBytes,
+  memory,
+  ...(a.profile ? { profile: await profiledStep() } : {}),
+  instructionSet: systemInfo().instructionSet,
+  node: process.version,
+};
+await model.dispose();
+console.log(JSON.stringify(result));
+
+/** @returns the model, its rows, and the resident bytes before the model was there */
+async function prepare() {
+  const reduced = number('layers') > 0 || number('vocab-size') > 0;
+  const folder = reduced ? a.model : await modelFolder(a.model);
+  const config = reducedConfig(await modelConfig(folder), number('layers'), number('vocab-size'));
+  const { vocabSize, maxPositionEmbeddings: maxTokens } = config;
+  const rows = a.rows ? await readRows(a.rows) : await workloadRows({ loss: a.loss, vocabSize, maxTokens });
+  const options = {
+    ...PRECISIONS[a.precision],
+    trainable: true,
+    device: a.device,
+    threads: number('threads'),
+    recompute: a.recompute,
+  };
+  const baselineBytes = residentBytes();
+  const model = reduced ? await Model.create(config, { ...options, seed: 1 }) : await Model.load(folder, options);
+  // A core without this option would keep its masters and say nothing.
+  const parameters = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, size) => n * size, 1), 0);
+  if (a.precision === 'bf16' && model.memory().weights > 3 * parameters)
+    throw new Error('this core keeps float32 masters of bfloat16 weights; pure bfloat16 cannot be measured with it');
+  return { model, rows, baselineBytes };
+}
+
+/** The rows of step `step` (from 1), micro-batch by micro-batch; epochs follow each other. */
+function microBatches(step) {
+  const updatesPerEpoch = Math.ceil(Math.ceil(rows.length / batchSize) / gradientAccumulation);
+  const epoch = Math.floor((step - 1) / updatesPerEpoch);
+  const updates = epochUpdates(rows.length, { batchSize, gradientAccumulation, seed: number('seed'), epoch });
+  return updates[(step - 1) % updatesPerEpoch].map((indices) => ({
+    rows: indices.map((row) => rows[row]),
+    items: indices.length,
+  }));
+}
+
+async function timedStep(step) {
+  const passes = passesOf(microBatches(step), number('tokens-per-pass') || null);
+  const start = performance.now();
+  const cpu = process.cpuUsage();
+  const done = [];
+  let supervised = 0;
+  let lossSum = 0;
+  for (const { rows: together } of passes) {
+    const metrics = await model.accumulate(packBatch(together));
+    done.push({ lengths: together.map(({ inputIds }) => inputIds.length), supervised: metrics.targets });
+    supervised += metrics.targets;
+    lossSum += metrics.lossSum;
+  }
+  const accumulated = performance.now();
+  await model.update({
+    learningRate: number('learning-rate'),
+    step,
+    divisor: supervised,
+    maxGradNorm: 1,
+    weightDecay: 0,
+    beta1: 0.9,
+    beta2: 0.999,
+    epsilon: 1e-8,
+  });
+  const end = performance.now();
+  const { user, system } = process.cpuUsage(cpu);
+  return {
+    seconds: (end - start) / 1e3,
+    updateSeconds: (end - accumulated) / 1e3,
+    cpuSeconds: (user + system) / 1e6,
+    tokens: done.flatMap(({ lengths }) => lengths).reduce((sum, length) => sum + length, 0),
+    supervised,
+    passes: done,
+    loss: lossSum / supervised,
+  };
+}
+
+/** One more step under the core's profiler, which makes it slower on a GPU. */
+async function profiledStep() {
+  model.profile(true);
+  const { seconds, tokens } = await timedStep(steps.length + 1);
+  return { seconds, tokens, ops: model.takeProfile() };
+}
