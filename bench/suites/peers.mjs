@@ -20,7 +20,7 @@ export const peers = {
     accumulation: { type: 'string', default: '8', help: 'Micro-batches of a step.' },
     sequences: { type: 'string', default: '0', help: 'Sequences of a step, in place of --accumulation.' },
     'tokens-per-pass': { type: 'string', default: '0', help: 'Ours: merge micro-batches up to so many tokens.' },
-    recompute: { type: 'string', default: 'none', help: 'Ours: none, elementwise or blocks.' },
+    recompute: { type: 'string', default: 'elementwise', help: 'Ours: none, elementwise or blocks.' },
     rounds: { type: 'string', default: '3', help: 'Turns of each side.' },
     steps: { type: 'string', default: '3', help: 'Optimizer steps of a turn, the warm-up included; at least 2.' },
     warmup: { type: 'string', default: '1', help: 'First steps that do not count.' },

@@ -118,7 +118,7 @@ function measuredPhases(train, loss, device, tokens) {
       result.loss === loss &&
       (result.device ?? '').startsWith(device) &&
       (result.dtype ?? 'bfloat16') === 'bfloat16' &&
-      (result.recompute ?? 'none') === 'none',
+      result.recompute !== 'blocks',
   );
   if (!found) return {};
   const { tokensPerSecond, stepSeconds, profiledStepSeconds = stepSeconds, phases = {} } = found;

@@ -24,7 +24,7 @@ export const train = {
       default: '0',
       help: 'Merge micro-batches up to so many tokens; 0: one a pass.',
     },
-    recompute: { type: 'string', default: 'none', help: 'Make again in backward: none, elementwise or blocks.' },
+    recompute: { type: 'string', default: 'elementwise', help: 'Make again in backward: none, elementwise or blocks.' },
     precision: { type: 'string', default: '', help: 'amp, bf16 (no float32 masters) or fp32, in place of --dtype.' },
     dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
     device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },

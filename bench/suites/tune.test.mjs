@@ -33,7 +33,9 @@ it('tells what each setting costs, and writes the best', async () => {
   expect(settings).toMatchObject({ model: 'tiny', sequences: 16, trialSequences: 4, fits: true });
   const tried = results.slice(0, -1);
   expect(tried.filter(({ kept }) => kept)).toHaveLength(1);
-  expect(tried[0]).toMatchObject({ setting: { batch: 2, tokensPerPass: null, recompute: 'none', environment: {} } });
+  expect(tried[0]).toMatchObject({
+    setting: { batch: 2, tokensPerPass: null, recompute: 'elementwise', environment: {} },
+  });
   expect(tried.map(({ verdict }) => verdict).join('\n')).not.toMatch(/broken|failed/);
   expect(results.at(-1)).toMatchObject({ best: written, file: join(folder, 'tuned.json') });
   expect(written.perDeviceTrainBatchSize * written.gradientAccumulationSteps).toBe(16);

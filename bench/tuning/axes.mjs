@@ -50,7 +50,7 @@ function cpuSpace({ cores, instructionSet, fastBfloat16 }, { batch, sequences, t
     kernels: AUTOMATIC,
     batch,
     tokensPerPass: null,
-    recompute: 'none',
+    recompute: 'elementwise',
   };
   // What differs from machine to machine comes first: the defaults of the others are seldom beaten.
   const axes = [

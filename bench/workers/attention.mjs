@@ -15,7 +15,7 @@ const { values: a } = parseArgs({
     dtype: { type: 'string', default: 'auto' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string', default: '0' },
-    recompute: { type: 'string', default: 'none' },
+    recompute: { type: 'string', default: 'elementwise' },
   },
 });
 const tokens = Number(a.tokens);

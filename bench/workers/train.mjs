@@ -21,7 +21,7 @@ const { values: a } = parseArgs({
     accumulation: { type: 'string', default: '8' },
     sequences: { type: 'string', default: '0' }, // of one step, in place of accumulation; a batch holds no more
     'tokens-per-pass': { type: 'string', default: '0' }, // 0 = a pass is a micro-batch
-    recompute: { type: 'string', default: 'none' },
+    recompute: { type: 'string', default: 'elementwise' },
     precision: { type: 'string', default: '' }, // amp, bf16 (no float32 masters), fp32; in place of dtype
     dtype: { type: 'string', default: 'auto' },
     device: { type: 'string', default: 'cpu' },

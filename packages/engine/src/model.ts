@@ -32,7 +32,10 @@ export interface ModelOptions {
   threads?: number;
   /** Hold gradients, AdamW moments and float32 master weights (16 bytes a parameter in all). */
   trainable?: boolean;
-  /** What the backward pass makes again instead of keeping it; default nothing. The same bits, less memory. */
+  /**
+   * What the backward pass makes again instead of keeping it; default elementwise on the CPU, where its cost is lost in the noise, nothing on a
+   * GPU. The same bits, less memory.
+   */
   recompute?: Recompute;
   /** The same as recompute 'blocks', under the name that trainers have for it. */
   gradientCheckpointing?: boolean;
@@ -104,7 +107,7 @@ export class Model implements AsyncDisposable {
     const {
       dtype = 'auto',
       gradientCheckpointing = false,
-      recompute = gradientCheckpointing ? 'blocks' : 'none',
+      recompute = gradientCheckpointing ? 'blocks' : where.device === 'cpu' ? 'elementwise' : 'none',
     } = options;
     this.dtype = dtype === 'auto' ? fastDtype(where.device) : dtype;
     const { layerTypes, bosTokenId: _bos, padTokenId: _pad, eosTokenIds: _eos, ...numbers } = config;

@@ -78,7 +78,7 @@ export const TRAIN_OPTIONS = {
     choice(
       RECOMPUTE_MODES,
       'none',
-      "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: nothing on the CPU, as little as fits on a GPU.",
+      "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: elementwise on the CPU, as little as fits on a GPU.",
     ),
   ),
   gradientCheckpointing: flag(false, "TRL's name for recompute 'blocks': less memory, same result."),
