@@ -50,7 +50,8 @@ describe('search', () => {
   });
 
   it('moves along several axes to what is faster, and comes back to an axis once others have moved', async () => {
-    const speed = ({ threads, batch, recompute }) => 50 + 10 * threads + 5 * batch - (recompute === start.recompute ? 0 : 20);
+    const speed = ({ threads, batch, recompute }) =>
+      50 + 10 * threads + 5 * batch - (recompute === start.recompute ? 0 : 20);
     const { run, bests } = machine((setting) => ({ tokensPerSecond: speed(setting) }));
     const { best } = await run();
     expect(best.setting).toEqual({ ...start, batch: 8 });
