@@ -37,7 +37,7 @@ const number = (name) => Number(a[name]);
 const PRECISIONS = {
   '': { dtype: a.dtype },
   amp: { dtype: 'bfloat16' },
-  bf16: { dtype: 'bfloat16', masters: false },
+  bf16: { dtype: 'bfloat16', masterWeights: false },
   fp32: { dtype: 'float32' },
 };
 if (!Object.hasOwn(PRECISIONS, a.precision))

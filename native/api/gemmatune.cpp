@@ -29,7 +29,8 @@ struct gt_model {
   std::atomic<bool> cancel{false};
 
   gt_model(const Config& config, const gt_options& o)
-      : device(DeviceKind(o.device), o.device_index, o.threads), gemma(config, o.dtype == GT_FLOAT32 ? DType::f32 : DType::bf16, device, o.trainable) {
+      : device(DeviceKind(o.device), o.device_index, o.threads), gemma(config, o.dtype == GT_FLOAT32 ? DType::f32 : DType::bf16, device, o.trainable && o.master_weights) {
+    require(o.master_weights || o.dtype == GT_BFLOAT16, Code::kArgument, "masterWeights is false and dtype is float32, whose weights are their own masters; expected dtype bfloat16, or masterWeights left on");
     if (o.trainable) trainer.emplace(gemma, keep_of(o.recompute));
   }
 
@@ -176,6 +177,7 @@ gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result*
     AdamW options{u->learning_rate, u->beta1, u->beta2, u->epsilon, u->weight_decay, u->step};
     options.divisor = u->divisor;
     options.max_grad_norm = u->max_grad_norm;
+    options.seed = u->seed;
     const UpdateResult r = model->training().update(options);
     *result = {r.grad_norm, r.applied};
   });

@@ -37,7 +37,8 @@ typedef struct {
   gt_device device;
   int32_t device_index;
   int32_t threads;                /* 0 = one per core */
-  int32_t trainable;              /* allocate gradients and AdamW state, keep float32 masters */
+  int32_t trainable;              /* allocate gradients and AdamW state */
+  int32_t master_weights;         /* when trainable: keep float32 masters. 0: bfloat16 weights, gradients and moments, stochastically rounded (cpu) */
   gt_recompute recompute;
 } gt_options;
 
@@ -68,6 +69,7 @@ typedef struct {
   double max_grad_norm; /* 0 = no clipping */
   double divisor;       /* tokens trained on since the last update */
   int64_t step;         /* from 1 */
+  uint64_t seed;        /* of the rounding without master weights; with them it changes nothing */
 } gt_update;
 
 typedef struct {

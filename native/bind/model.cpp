@@ -60,6 +60,7 @@ Model::Model(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   if (threads < 0 || threads > 4096) misuse(info.Env(), "threads is " + std::to_string(threads) + ", expected 0 to 4096");
   options.threads = int32_t(threads);
   options.trainable = boolean(o, "trainable");
+  options.master_weights = boolean(o, "masterWeights");
   options.recompute = recompute(o.Get("recompute"));
 
   auto handle = std::make_shared<Handle>();
@@ -191,6 +192,7 @@ Napi::Value Model::update(const Napi::CallbackInfo& info) {
   u.max_grad_norm = number(o, "maxGradNorm");
   u.divisor = number(o, "divisor");
   u.step = integer(o, "step");
+  u.seed = uint64_t(integer(o, "seed"));
   auto r = std::make_shared<gt_update_result>();
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_update(call.model(), &u, r.get()); }, [=](Napi::Env env) -> Napi::Value {
     Napi::Object result = Napi::Object::New(env);

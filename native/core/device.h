@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "core/parallel.h"
+#include "core/tensor.h"
 #include "gpu/context.h"
 
 namespace gt {
@@ -58,5 +59,11 @@ class Device {
 
 // How many devices of a GPU kind there are, without opening one. Throws Error(kDevice) with the reason where there is none.
 int count_devices(DeviceKind kind);
+
+// Checks the dtype of a parameter's gradient at an op's door: float32, or on the CPU bfloat16 too.
+inline void require_gradient_dtype(const char* op, const char* name, const Tensor& t, const Device& device) {
+  if (device.on_host()) return require_dtype(op, name, t, {DType::f32, DType::bf16});
+  require(t.dtype == DType::f32, Code::kArgument, op, ": ", name, " is ", t.describe(), ", the ", name_of(device.kind), " backend takes float32");
+}
 
 }  // namespace gt

@@ -23,6 +23,16 @@ GT_INLINE void put(T* p, f32x16 v, int64_t n) {
   else store_part(p, v, n);
 }
 
+// sum[c] += partial[b, c] over the blocks in order, in float32, rounded once; the rows of `partial` are `stride` apart.
+template <class T>
+GT_INLINE void add_blocks(T* sum, const float* partial, int64_t blocks, int64_t stride, int64_t C) {
+  lanes(C, [&](int64_t c, int64_t n) {
+    f32x16 v = get(sum + c, n);
+    for (int64_t b = 0; b < blocks; b++) v += get(partial + b * stride + c, n);
+    put(sum + c, v, n);
+  });
+}
+
 // The largest element of a row and the lowest index that holds it. NaN is passed over; a row without numbers gives {-inf, 0}.
 struct Peak {
   float value;

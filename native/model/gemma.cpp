@@ -76,10 +76,10 @@ void Gemma::embed(const Tensor& x, const Tensor& ids) {
   embedding_forward(device_, x, table_.embedding(weights_.data(), dtype_), ids, embedding_scale());
 }
 
-NextNorm Gemma::next_norm(const Activations& a, int64_t layer, void* gradients) const {
+NextNorm Gemma::next_norm(const Activations& a, int64_t layer, const Tensor& gradients) const {
   if (layer + 1 == config_.num_layers) return {};
   const LayerActivations& above = a.layers[size_t(layer) + 1];
-  return {table_.layer(weights_.data(), dtype_, layer + 1).input_norm, table_.layer(gradients, DType::f32, layer + 1).input_norm, above.input_normed, above.input_rstd};
+  return {table_.layer(weights_.data(), dtype_, layer + 1).input_norm, table_.layer(gradients.data, gradients.dtype, layer + 1).input_norm, above.input_normed, above.input_rstd};
 }
 
 void Gemma::blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend) {
@@ -87,7 +87,7 @@ void Gemma::blocks(Activations& a, const Tensor& ids, const std::function<void(i
   input_norm_forward(device_, config_, table_.layer(weights_.data(), dtype_, 0), a.x[0], a.layers[0]);
   for (int64_t l = 0; l < config_.num_layers; l++)
     block_forward(device_, config_, table_.layer(weights_.data(), dtype_, l), rope(l), a.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], [&](LayerActivations& layer) { attend(l, layer); },
-                  next_norm(a, l, nullptr));
+                  next_norm(a, l, {}));
 }
 
 void Gemma::attend(const Packing& packing, int64_t layer, LayerActivations& a) {
@@ -113,7 +113,7 @@ Metrics Gemma::score(const Batch& batch, float* logprobs) {
   return head_forward(device_, head_memory_, config_, head_weights(), a.x.back(), supervised, logprobs);
 }
 
-Metrics Gemma::accumulate(const Batch& batch, void* gradients, Keep keep) {
+Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, Keep keep) {
   check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   if (supervised.rows.empty()) return {};  // nothing to learn: the gradient is zero
@@ -121,11 +121,11 @@ Metrics Gemma::accumulate(const Batch& batch, void* gradients, Keep keep) {
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
   forward(a, packing, batch);
 
-  const HeadWeights dhead{table_.final_norm(gradients, DType::f32), table_.embedding(gradients, DType::f32)};
+  const HeadWeights dhead{table_.final_norm(gradients.data, gradients.dtype), table_.embedding(gradients.data, gradients.dtype)};
   const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);
   for (int64_t l = config_.num_layers - 1; l >= 0; l--) {
     LayerActivations& kept = a.layers[size_t(l)];
-    const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l), dw = table_.layer(gradients, DType::f32, l);
+    const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l), dw = table_.layer(gradients.data, gradients.dtype, l);
     const Tensor &x_in = a.x[size_t(l)], &x_out = a.x[size_t(l) + 1];
     if (l != config_.num_layers - 1) {  // the last layer's tensors are still there
       if (keep == Keep::inputs) {

@@ -18,7 +18,7 @@ struct Batch {
 
 class Gemma {
  public:
-  // dtype: float32 or bfloat16. `master`: keep float32 masters (bfloat16 weights get their int16 remainders).
+  // dtype: float32 or bfloat16. `master`: keep float32 masters (bfloat16 weights get their int16 remainders), for training.
   Gemma(const Config& config, DType dtype, Device& device, bool master);
 
   const Config& config() const { return config_; }
@@ -32,9 +32,9 @@ class Gemma {
 
   // Forward only.
   Metrics score(const Batch& batch, float* logprobs);
-  // Forward and backward: adds to `gradients`, a float32 arena in table order. The gradient is that of the sum over targets.
-  // `keep`: inputs, most or all, less and less of it recomputed. Same bits.
-  Metrics accumulate(const Batch& batch, void* gradients, Keep keep);
+  // Forward and backward: adds to `gradients` [table().total()], an arena in table order, float32 or on the CPU bfloat16. The gradient is that
+  // of the sum over targets. `keep`: inputs, most or all, less and less of it recomputed. Same bits.
+  Metrics accumulate(const Batch& batch, const Tensor& gradients, Keep keep);
   // Memory that accumulate takes for a batch of that many tokens and targets.
   int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep) const;
 
@@ -57,7 +57,7 @@ class Gemma {
   const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }
   void embed(const Tensor& x, const Tensor& ids);
   void attend(const Packing& packing, int64_t layer, LayerActivations& a);
-  NextNorm next_norm(const Activations& a, int64_t layer, void* gradients) const;
+  NextNorm next_norm(const Activations& a, int64_t layer, const Tensor& gradients) const;
   float embedding_scale() const;
 
   Config config_;

@@ -44,7 +44,7 @@ int64_t head_bytes(const Device& device, const Config& config, DType dtype, int6
 // x: float32 [T, C], the residual stream after the last block. logprobs (may be null): [T], NaN where there is no target.
 Metrics head_forward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const Tensor& x, const Supervised& supervised, float* logprobs);
 
-// The same, and backward: dx [T, C] float32 (=) and dw (+=, float32).
+// The same, and backward: dx [T, C] float32 (=) and dw (+=).
 PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised);
 
 }  // namespace gt

@@ -7,8 +7,9 @@
 
 namespace gt {
 
-Trainer::Trainer(Gemma& model, Keep keep) : model_(model), keep_(keep) {
-  const int64_t bytes = model.table().total() * 4;
+Trainer::Trainer(Gemma& model, Keep keep) : model_(model), keep_(keep), dtype_(model.dtype() == DType::f32 || model.remainders() ? DType::f32 : DType::bf16) {
+  require(dtype_ == DType::f32 || model.device().on_host(), Code::kArgument, "device ", name_of(model.device().kind), " trains with float32 master weights; masterWeights is false, expected true (the default), or device cpu");
+  const int64_t bytes = model.table().total() * size_of(dtype_);
   for (Buffer* b : {&gradients_, &exp_avg_, &exp_avg_sq_}) *b = Buffer(model.device(), bytes);
   norm_ = Buffer(model.device(), sizeof(double));
 }
@@ -35,7 +36,7 @@ UpdateResult Trainer::update(AdamW options) {
   const int64_t decayed = model_.table().decayed(), total = model_.table().total();
   auto range = [](const Tensor& arena, int64_t first, int64_t count) { return arena ? arena.rows(first, count) : arena; };
   for (auto [first, count, decay] : {std::tuple{int64_t(0), decayed, options.weight_decay}, std::tuple{decayed, total - decayed, 0.0}}) {
-    options.weight_decay = decay;
+    options.weight_decay = decay, options.first = first;
     adamw_update(device, range(model_.weights(), first, count), range(model_.remainders(), first, count), range(gradients(), first, count),
                  range(exp_avg(), first, count), range(exp_avg_sq(), first, count), norm, options);
   }

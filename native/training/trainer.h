@@ -1,4 +1,5 @@
-// Training state of a model: gradients and AdamW's moments, each one flat float32 arena in parameter order.
+// Training state of a model: gradients and AdamW's moments, each one flat arena in parameter order. They are float32, or bfloat16 beside bfloat16
+// weights without masters (ops/adamw): 8 bytes a parameter with the weight instead of 16, on the CPU.
 #pragma once
 #include "model/gemma.h"
 #include "ops/adamw/adamw.h"
@@ -12,13 +13,14 @@ struct UpdateResult {
 
 class Trainer {
  public:
+  // Refuses a bfloat16 model without masters on a GPU.
   Trainer(Gemma& model, Keep keep);
 
   // What passes keep for backward, from the next one on.
   void set_keep(Keep keep) { keep_ = keep; }
 
   // Adds the gradient of the batch's summed token losses.
-  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients_.data(), keep_); }
+  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), keep_); }
 
   // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient. Waits for the device once, at the end.
   // The weight decay is for matrices; norms have none.
@@ -33,10 +35,11 @@ class Trainer {
   int64_t bytes() const { return gradients_.bytes() + exp_avg_.bytes() + exp_avg_sq_.bytes(); }
 
  private:
-  Tensor arena(const Buffer& b) const { return Tensor(b.data(), DType::f32, {model_.table().total()}); }
+  Tensor arena(const Buffer& b) const { return Tensor(b.data(), dtype_, {model_.table().total()}); }
 
   Gemma& model_;
   Keep keep_;
+  DType dtype_;  // of gradients and moments
   Buffer gradients_, exp_avg_, exp_avg_sq_;
   Buffer norm_;  // float64 [1], of the gradient
 };

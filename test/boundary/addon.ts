@@ -32,6 +32,7 @@ export const options = () => ({
   deviceIndex: 0,
   threads: 1,
   trainable: true,
+  masterWeights: true,
   recompute: 'none',
 });
 
@@ -49,6 +50,7 @@ export const update = () => ({
   beta1: 0.9,
   beta2: 0.999,
   epsilon: 1e-8,
+  seed: 0,
 });
 export const generateOptions = () => ({
   maxNewTokens: 3,

@@ -210,6 +210,7 @@ describe('an open model', () => {
     ['epsilon', [-1, Number.NaN]],
     ['weightDecay', [Number.NaN]],
     ['maxGradNorm', [-1, Number.NaN]],
+    ['seed', [1.5, Number.NaN]],
   ])('refuses a wrong %s of update, and leaves the weights alone', async (name, values) => {
     await model.accumulate(batch());
     const before = await model.read('weight', 0);

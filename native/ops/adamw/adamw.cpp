@@ -16,6 +16,7 @@ static void check_options(const char* op, const AdamW& o) {
   require(o.epsilon >= 0, Code::kArgument, op, ": epsilon is ", o.epsilon, ", expected 0 or more");
   require(o.divisor > 0, Code::kArgument, op, ": divisor is ", o.divisor, ", expected more than 0");
   require(o.max_grad_norm >= 0, Code::kArgument, op, ": max_grad_norm is ", o.max_grad_norm, ", expected 0 (none) or more");
+  require(o.first >= 0 && o.first % 16 == 0, Code::kArgument, op, ": first is ", o.first, ", expected a multiple of 16");
 }
 
 AdamWConstants adamw_constants(const AdamW& o) {
@@ -36,7 +37,9 @@ void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, 
   const Span span(device, "adamw_update");
   require(param.rank == 1, Code::kShape, op, ": param is ", param.describe(), ", expected [N]");
   const int64_t N = param.shape[0];
-  require_dtype(op, "param", param, {remainder ? DType::bf16 : DType::f32});
+  // Without masters is what a bfloat16 moment means: a gradient or a weight alone could be a slip.
+  const bool masters = m.dtype != DType::bf16;
+  require_dtype(op, "param", param, {remainder || !masters ? DType::bf16 : DType::f32});
   if (remainder) {
     require_shape(op, "remainder", remainder, {N});
     require_dtype(op, "remainder", remainder, {DType::i16});
@@ -44,19 +47,24 @@ void adamw_update(Device& device, const Tensor& param, const Tensor& remainder, 
   require_shape(op, "grad", grad, {N});
   require_shape(op, "m", m, {N});
   require_shape(op, "v", v, {N});
-  for (const Tensor* t : {&grad, &m, &v}) require_dtype(op, "a gradient or moment", *t, {DType::f32});
+  for (const Tensor* t : {&grad, &m, &v}) require_dtype(op, "a gradient or moment", *t, {masters ? DType::f32 : DType::bf16});
+  require(masters || !remainder, Code::kArgument, op, ": m is ", m.describe(), ", expected float32 beside a remainder");
+  require(masters || device.on_host(), Code::kArgument, op, ": m is ", m.describe(), ", the ", name_of(device.kind), " backend takes float32");
   require_shape(op, "norm", norm, {1});
   require_dtype(op, "norm", norm, {DType::f64});
   check_options(op, options);
   AdamWConstants k = adamw_constants(options);
-  float *g = grad.as<float>(), *m1 = m.as<float>(), *m2 = v.as<float>();
   const double* n = norm.as<double>();
+  if (device.on_host()) {
+    k.gradient_scale = gradient_scale(*n, options.divisor, options.max_grad_norm);
+    if (std::isnan(k.gradient_scale)) return device.zero(grad.data, size_t(grad.bytes()));
+  }
+  if (!masters) return GT_PICK(cpu::adamw).update_stochastic(device.threads(), param.as<bf16>(), grad.as<bf16>(), m.as<bf16>(), v.as<bf16>(), N, k, update_draws(options.seed, options.step), options.first);
+  float *g = grad.as<float>(), *m1 = m.as<float>(), *m2 = v.as<float>();
   auto* high = remainder ? reinterpret_cast<uint16_t*>(param.as<bf16>()) : nullptr;
   auto* low = remainder ? reinterpret_cast<uint16_t*>(remainder.as<int16_t>()) : nullptr;
   switch (device.kind) {
     case DeviceKind::cpu: {
-      k.gradient_scale = gradient_scale(*n, options.divisor, options.max_grad_norm);
-      if (std::isnan(k.gradient_scale)) return device.zero(g, size_t(N) * sizeof *g);
       const auto& kernels = GT_PICK(cpu::adamw);
       if (remainder) return kernels.update_split(device.threads(), high, low, g, m1, m2, N, k);
       return kernels.update(device.threads(), param.as<float>(), g, m1, m2, N, k);

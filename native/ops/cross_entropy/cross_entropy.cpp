@@ -51,7 +51,7 @@ void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entr
   require_dtype(op, "x", x, {logits.dtype});
   require_dtype(op, "weight", weight, {logits.dtype});
   require_dtype(op, "dx", dx, {logits.dtype});
-  require_dtype(op, "dweight", dweight, {DType::f32});
+  require_gradient_dtype(op, "dweight", dweight, device);
   switch (device.kind) {
     case DeviceKind::cpu: {
       matmul_forward(device, logits, x, weight);

@@ -17,7 +17,7 @@ void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& ent
 
 // The tied output projection and its loss, forward and backward:
 //   z = x · weightᵀ;  loss, entropy, correct as above;  dx = dz · weight;  dweight += dzᵀ · x
-// x, dx [R, C], weight [V, C] and logits [R, V] have one dtype, on GPUs bfloat16; dweight [V, C] is float32. `logits` is room for z, which is
+// x, dx [R, C], weight [V, C] and logits [R, V] have one dtype, on GPUs bfloat16; dweight [V, C] is float32, on the CPU also bfloat16 (as in ops/matmul). `logits` is room for z, which is
 // rounded to that dtype, and is used up; so is dz where it becomes a factor. Sums are in the order of ops/matmul; on GPUs a row of
 // dx has the same bits in all batches on the same side of R = 16.
 void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& dx, const Tensor& dweight, const Tensor& logits, const Tensor& x, const Tensor& weight, const Tensor& targets);

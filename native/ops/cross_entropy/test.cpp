@@ -157,12 +157,13 @@ TEST(cross_entropy_gives_the_same_bits_with_any_thread_count_and_batch) {
   }
 }
 
-TEST(linear_cross_entropy_is_its_four_steps_on_a_cpu) {
+template <class DW>
+static void linear_is_its_four_steps() {
   Device device(DeviceKind::cpu, 0, 2);
   const int64_t R = 5, V = 37, C = 9;
   Case<bf16> steps(R, V, 1), fused(R, V, 1);
   Fenced<bf16> x(R * C), weight(V * C), dx(R * C), dx_steps(R * C);
-  Fenced<float> dweight(V * C), dweight_steps(V * C);
+  Fenced<DW> dweight(V * C), dweight_steps(V * C);
   Random random(4);
   x.randomize(random), weight.randomize(random), dweight.fill(0.5), dweight_steps.fill(0.5);
   linear_cross_entropy(device, fused.loss.tensor({R}), fused.entropy.tensor({R}), fused.correct.tensor({R}), dx.tensor({R, C}), dweight.tensor({V, C}), fused.logits.tensor({R, V}), x.tensor({R, C}), weight.tensor({V, C}), host_ids(fused.targets.data(), R));
@@ -172,6 +173,12 @@ TEST(linear_cross_entropy_is_its_four_steps_on_a_cpu) {
   matmul_backward_weight(device, dweight_steps.tensor({V, C}), steps.logits.tensor({R, V}), x.tensor({R, C}));
   check(fused.loss.values() == steps.loss.values() && fused.entropy.values() == steps.entropy.values() && fused.correct.values() == steps.correct.values(), "statistics differ");
   check(dx.values() == dx_steps.values() && dweight.values() == dweight_steps.values(), "gradients differ");
+  dweight.check_fences("dweight");
+}
+
+TEST(linear_cross_entropy_is_its_four_steps_on_a_cpu) {
+  linear_is_its_four_steps<float>();
+  linear_is_its_four_steps<bf16>();
 }
 
 TEST(cross_entropy_refuses_bad_targets_and_shapes) {

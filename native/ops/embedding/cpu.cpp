@@ -23,17 +23,21 @@ void forward(Threads& threads, float* x, const void* table, DType table_type, co
   });
 }
 
-__attribute__((flatten)) void add_group(float* row, const float* dx, const int32_t* positions, int64_t count, int64_t C, float scale) {
-  for (int64_t i = 0; i < count; i++) {
-    const float* d = dx + int64_t(positions[i]) * C;
-    lanes(C, [&](int64_t c, int64_t n) { put(row + c, get(row + c, n) + scale * get(d + c, n), n); });
-  }
+template <class E>
+__attribute__((flatten)) void add_group(E* row, const float* dx, const int32_t* positions, int64_t count, int64_t C, float scale) {
+  lanes(C, [&](int64_t c, int64_t n) {
+    f32x16 v = get(row + c, n);
+    for (int64_t i = 0; i < count; i++) v += scale * get(dx + int64_t(positions[i]) * C + c, n);
+    put(row + c, v, n);
+  });
 }
 
-void backward(Threads& threads, float* dtable, const float* dx, const int32_t* ids, const int32_t* order, const int32_t* starts, int64_t G, int64_t C, float scale) {
-  threads.ranges(G, kIds, [&](int64_t begin, int64_t end) {
-    for (int64_t g = begin; g < end; g++)
-      add_group(dtable + int64_t(ids[order[starts[g]]]) * C, dx, order + starts[g], starts[g + 1] - starts[g], C, scale);
+void backward(Threads& threads, void* dtable, DType table_type, const float* dx, const int32_t* ids, const int32_t* order, const int32_t* starts, int64_t G, int64_t C, float scale) {
+  with_type(table_type, [&](auto* e) {
+    threads.ranges(G, kIds, [&](int64_t begin, int64_t end) {
+      for (int64_t g = begin; g < end; g++)
+        add_group((decltype(e))dtable + int64_t(ids[order[starts[g]]]) * C, dx, order + starts[g], starts[g + 1] - starts[g], C, scale);
+    });
   });
 }
 

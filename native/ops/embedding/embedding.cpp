@@ -45,7 +45,7 @@ void embedding_backward(Device& device, const Tensor& dtable, const Tensor& dx, 
   const char* op = "embedding_backward";
   const Span span(device, op);
   check_operands(op, "dtable", dtable, "dx", dx, ids);
-  require_dtype(op, "dtable", dtable, {DType::f32});
+  require_gradient_dtype(op, "dtable", dtable, device);
 
   const int32_t* id = ids.as<int32_t>();
   std::vector<int32_t> order(size_t(ids.shape[0])), starts;
@@ -58,7 +58,7 @@ void embedding_backward(Device& device, const Tensor& dtable, const Tensor& dx, 
 
   switch (device.kind) {
     case DeviceKind::cpu:
-      return GT_PICK(cpu::embedding).backward(device.threads(), dtable.as<float>(), dx.as<float>(), id, order.data(), starts.data(), groups, dtable.shape[1], scale);
+      return GT_PICK(cpu::embedding).backward(device.threads(), dtable.data, dtable.dtype, dx.as<float>(), id, order.data(), starts.data(), groups, dtable.shape[1], scale);
     case DeviceKind::cuda:
     case DeviceKind::emulated:
       require_gpu_width(device, op, "dtable", dtable);

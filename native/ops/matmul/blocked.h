@@ -9,7 +9,8 @@
 //       for t in the other factor's rows, tasks         each thread: pack other[t, k], then tiles: kept from L1, other from L2
 //
 // Order of sums: a tile starts at zero, runs through its part of the inner dimension in order of k, and is then added to the result
-// of the parts before. The parts depend on the weight's shape and the kernel family, for dweight on the number of tokens; nothing else changes a bit.
+// of the parts before (a bfloat16 result that accumulates: to float32 sums of the parts, and those at the end to the result). The parts depend on
+// the weight's shape and the kernel family, for dweight on the number of tokens and its dtype; nothing else changes a bit.
 //
 // A kernel family is a struct:
 //   kRowPanels, kColPanels            largest tile, in panels of 16
@@ -34,11 +35,12 @@ GT_INLINE void put16(bf16* p, f32x16 v) {
 #endif
 }
 
-// Where a tile goes: out = (plus +) tile. `rows` and `cols` may be less than the tile's.
+// Where a tile goes: out = (plus +) tile, or out += (plus +) tile. `rows` and `cols` may be less than the tile's.
 template <class Out>
 struct Sink {
   Out* out;
   const float* plus;  // null: nothing to add
+  bool add_to_out;
   int64_t stride;     // of both
   int64_t rows, cols;
 
@@ -46,17 +48,22 @@ struct Sink {
   void prefetch(int64_t row) const {
     if (plus)
       for (int64_t c = 0; c < cols; c += kLanes) __builtin_prefetch(plus + row * stride + c, 1);
+    if (add_to_out)
+      for (int64_t c = 0; c < cols; c += 64 / int64_t(sizeof(Out))) __builtin_prefetch(out + row * stride + c, 1);
+  }
+  // Row `row`, columns [c, c + 16), all of them there.
+  __attribute__((always_inline)) void put_whole(int64_t row, int64_t c, f32x16 v) const {
+    if (plus) v = load16(plus + row * stride + c) + v;
+    if (add_to_out) v = load16(out + row * stride + c) + v;
+    put16(out + row * stride + c, v);
   }
   // Row `row`, columns [16 panel, 16 panel + 16).
   __attribute__((always_inline)) void put(int64_t row, int64_t panel, f32x16 v) const {
     const int64_t c = panel * kLanes, n = cols - c;
-    if (n >= kLanes) {
-      if (plus) v = load16(plus + row * stride + c) + v;
-      put16(out + row * stride + c, v);
-    } else {
-      if (plus) v = load_part(plus + row * stride + c, n) + v;
-      store_part(out + row * stride + c, v, n);
-    }
+    if (n >= kLanes) return put_whole(row, c, v);
+    if (plus) v = load_part(plus + row * stride + c, n) + v;
+    if (add_to_out) v = load_part(out + row * stride + c, n) + v;
+    store_part(out + row * stride + c, v, n);
   }
 };
 
@@ -92,10 +99,11 @@ Plan make_plan(int threads, const Product& p) {
   plan.kept_rows = p.keep_b ? p.cols : p.rows;
   plan.other_rows = p.keep_b ? p.rows : p.cols;
   // A result that may be larger than all caches is read and written once per block of the inner dimension: few blocks where it
-  // accumulates; and where it is bfloat16 and wide, one tile runs through all of it, for lack of room for float32 sums.
-  const bool wide = p.out_type != DType::f32 && plan.other_rows >= kWide;
-  const int64_t longest = p.accumulate || wide ? kLongInner : Kernel::kTileInner;
-  const int64_t longest_tile = wide ? kLongInner : Kernel::kTileInner;
+  // accumulates. Where it is bfloat16, its blocks and tiles are summed in float32 first, for which there is little room: where it
+  // accumulates or is wide, one tile runs through a whole block.
+  const bool through = p.out_type != DType::f32 && (p.accumulate || plan.other_rows >= kWide);
+  const int64_t longest = p.accumulate || through ? kLongInner : Kernel::kTileInner;
+  const int64_t longest_tile = through ? kLongInner : Kernel::kTileInner;
   plan.inner_block = piece(std::max<int64_t>(1, p.inner), longest, Kernel::kPerUnit * Kernel::kUnitStep);
   plan.units = plan.inner_block / Kernel::kPerUnit;
   plan.tile_units = piece(plan.units, longest_tile / Kernel::kPerUnit, Kernel::kUnitStep);
@@ -157,9 +165,10 @@ void run(Threads& threads, void* scratch, const Product& p) {
             const int64_t at = (i + r) * p.cols + j + c;
             const Panels panels{a + r * units + u * kPanel, b + c * units + u * kPanel, units * kPanel, u_count, p.keep_b};
             float* const sum = plan.sum_floats ? sums + at - s * p.cols : static_cast<float*>(p.out) + at;
-            const float* const plus = k > 0 || u > 0 || p.accumulate ? sum : nullptr;
-            if (p.out_type == DType::bf16 && !to_sums) Kernel::tile(panels, Sink<bf16>{static_cast<bf16*>(p.out) + at, plus, p.cols, tile_rows, tile_cols});
-            else Kernel::tile(panels, Sink<float>{sum, plus, p.cols, tile_rows, tile_cols});
+            const bool narrow = p.out_type == DType::bf16;
+            const float* const plus = k > 0 || u > 0 || (p.accumulate && !narrow) ? sum : nullptr;
+            if (narrow && !to_sums) Kernel::tile(panels, Sink<bf16>{static_cast<bf16*>(p.out) + at, plus, p.accumulate, p.cols, tile_rows, tile_cols});
+            else Kernel::tile(panels, Sink<float>{sum, plus, false, p.cols, tile_rows, tile_cols});
           };
           if (p.keep_b) {
             for (int64_t c = 0; c < cols; c += col_tile)

@@ -18,7 +18,7 @@ struct Product {
   DType factors;  // of a and b
   void* out;      // [rows, cols]
   DType out_type;
-  bool accumulate;  // out must be float32
+  bool accumulate;
   int64_t rows, cols, inner;
   bool keep_b;  // which factor is packed first and kept for all tasks; the other one is cut into tasks. The smaller one: b or a
 };

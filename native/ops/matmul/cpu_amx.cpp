@@ -70,14 +70,8 @@ struct AmxKernel {
     const auto put = [&](int64_t first_row) {
       asm volatile("" ::"r"(sums) : "memory");
       for (int64_t r = 0; r < kPanel; r++) {
-        const int64_t row = first_row + r;
-        f32x16 left = load16(sums[0] + r * kPanel), right = load16(sums[1] + r * kPanel);
-        if (sink.plus) {
-          left = load16(sink.plus + row * sink.stride) + left;
-          right = load16(sink.plus + row * sink.stride + kPanel) + right;
-        }
-        put16(sink.out + row * sink.stride, left);
-        put16(sink.out + row * sink.stride + kPanel, right);
+        sink.put_whole(first_row + r, 0, load16(sums[0] + r * kPanel));
+        sink.put_whole(first_row + r, kPanel, load16(sums[1] + r * kPanel));
       }
     };
     _tile_stored(0, sums[0], 64);

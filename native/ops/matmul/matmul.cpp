@@ -84,10 +84,10 @@ void matmul_backward_weight(Device& device, const Tensor& dweight, const Tensor&
   const int64_t M = dy.shape[0], N = dy.shape[1], K = x.shape[1];
   require_shape(op, "x", x, {M, K});
   require_shape(op, "dweight", dweight, {N, K});
-  require_dtype(op, "dweight", dweight, {DType::f32});
+  require_gradient_dtype(op, "dweight", dweight, device);
   if (N == 0 || K == 0) return;
   switch (device.kind) {
-    case DeviceKind::cpu: return multiply_on_cpu(device, {{dy.data, 1, N}, {x.data, 1, K}, dy.dtype, dweight.data, DType::f32, true, N, K, M, true});
+    case DeviceKind::cpu: return multiply_on_cpu(device, {{dy.data, 1, N}, {x.data, 1, K}, dy.dtype, dweight.data, dweight.dtype, true, N, K, M, true});
     case DeviceKind::cuda:
     case DeviceKind::emulated:
       require_gpu_matrices(op, device, "dy", dy, "dweight", dweight);

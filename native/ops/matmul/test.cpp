@@ -29,8 +29,7 @@ template <class In, class Out>
 void parity(Device& device, int64_t M, int64_t N, int64_t K) {
   Random random(uint64_t(M * 1000003 + N * 1009 + K));
   Fenced<In> x(M * K), weight(N * K), dy(M * N);
-  Fenced<Out> y(M * N), dx(M * K);
-  Fenced<float> dweight(N * K);
+  Fenced<Out> y(M * N), dx(M * K), dweight(N * K);
   x.randomize(random), weight.randomize(random), dy.randomize(random), dweight.randomize(random);
   const std::string shape = text("M=", M, " N=", N, " K=", K);
 
@@ -49,11 +48,11 @@ void parity(Device& device, int64_t M, int64_t N, int64_t K) {
   want = dweight.values();
   auto sums = magnitudes(want);
   reference::matmul_backward_weight(sums, dym, xm, M, N, K);
-  auto in_float = dweight.values<float>();
+  auto in_float = dweight.template values<float>();
   reference::matmul_backward_weight(want, dys, xs, M, N, K);
   reference::matmul_backward_weight(in_float, dyf, xf, M, N, K);
   matmul_backward_weight(device, dweight.tensor({N, K}), dy.tensor({M, N}), x.tensor({M, K}));
-  check_close(("dweight " + shape).c_str(), dweight, want, same_precision_error<float>(in_float, want, sums));
+  check_close(("dweight " + shape).c_str(), dweight, want, same_precision_error<Out>(in_float, want, sums));
 }
 
 void parity_of_all_types(int64_t M, int64_t N, int64_t K, int threads) {
@@ -74,12 +73,10 @@ void same_bits_with_any_thread_count(int64_t M, int64_t N, int64_t K) {
   Random random(11);
   Fenced<In> x(M * K), weight(N * K), dy(M * N);
   x.randomize(random), weight.randomize(random), dy.randomize(random);
-  std::vector<Out> y_first, dx_first;
-  std::vector<float> dweight_first;
+  std::vector<Out> y_first, dx_first, dweight_first;
   for (int threads : {1, 2, 5}) {
     Device device(DeviceKind::cpu, 0, threads);
-    Fenced<Out> y(M * N), dx(M * K);
-    Fenced<float> dweight(N * K);
+    Fenced<Out> y(M * N), dx(M * K), dweight(N * K);
     dweight.fill(0.5);
     matmul_forward(device, y.tensor({M, N}), x.tensor({M, K}), weight.tensor({N, K}));
     matmul_backward_input(device, dx.tensor({M, K}), dy.tensor({M, N}), weight.tensor({N, K}));
@@ -178,10 +175,35 @@ TEST(sums_small_integers_exactly) {
   for (int64_t i = 0; i < y.size(); i++) check(y.get(i) == want[size_t(i)], "y[", i, "] is ", y.get(i), ", expected ", want[size_t(i)]);
 }
 
+TEST(rounds_a_narrow_sum_once_and_adds_it_before) {
+  // Whole numbers below 2^24: float32 sums are exact in any order, so the result is the exact sum, rounded once. Inner dimensions of one tile,
+  // of several, and of several blocks with float32 sums between them.
+  for (int64_t M : {3, 700, 3000, 9001}) {
+    const int64_t N = 37, K = 50;
+    Device device(DeviceKind::cpu, 0, 2);
+    Random random(13);
+    Fenced<bf16> dy(M * N), x(M * K), dweight(N * K);
+    for (int64_t i = 0; i < dy.size(); i++) dy.set(i, double(random.below(9)) - 4);
+    for (int64_t i = 0; i < x.size(); i++) x.set(i, double(random.below(17)) - 8);
+    for (int64_t i = 0; i < dweight.size(); i++) dweight.set(i, 16 * (double(random.below(65)) - 32));
+    for (int product = 1; product <= 2; product++) {
+      auto want = dweight.values();
+      reference::matmul_backward_weight(want, dy.values(), x.values(), M, N, K);
+      matmul_backward_weight(device, dweight.tensor({N, K}), dy.tensor({M, N}), x.tensor({M, K}));
+      for (int64_t i = 0; i < dweight.size(); i++) {
+        const double rounded = to_float(to_bf16(float(want[size_t(i)])));
+        check(dweight.get(i) == rounded, "M = ", M, ", product ", product, ": dweight[", i, "] is ", dweight.get(i), ", expected ", rounded, " (", want[size_t(i)], ")");
+      }
+    }
+    dweight.check_fences("dweight");
+  }
+}
+
 TEST(gives_the_same_bits_with_any_thread_count) {
   same_bits_with_any_thread_count<float, float>(70, 190, 333);
   same_bits_with_any_thread_count<bf16, bf16>(70, 190, 333);
   same_bits_with_any_thread_count<bf16, bf16>(33, 4500, 70);
+  same_bits_with_any_thread_count<bf16, bf16>(4500, 33, 70);  // dweight in blocks, with float32 sums between them
 }
 
 TEST(gives_a_row_the_same_bits_alone_and_among_others) {
@@ -230,6 +252,7 @@ TEST(refuses_shapes_and_types_that_disagree) {
   Device device(DeviceKind::cpu, 0, 1);
   Fenced<float> x(8), weight(12), y(6);
   Fenced<bf16> small(12);
+  Fenced<int32_t> ids(12);
   check_throws(Code::kShape, "matmul_forward: x is float32 [4, 2], expected shape [4, 4]", [&] {
     matmul_forward(device, y.tensor({2, 3}), x.tensor({4, 2}), weight.tensor({3, 4}));
   });
@@ -245,7 +268,7 @@ TEST(refuses_shapes_and_types_that_disagree) {
   check_throws(Code::kShape, "dy is float32 [3, 2], expected shape [3, 3]", [&] {
     matmul_backward_input(device, x.tensor({2, 4}), y.tensor({3, 2}), weight.tensor({3, 4}));
   });
-  check_throws(Code::kArgument, "dweight is bfloat16 [3, 4], expected float32", [&] {
-    matmul_backward_weight(device, small.tensor({3, 4}), y.tensor({2, 3}), x.tensor({2, 4}));
+  check_throws(Code::kArgument, "dweight is int32 [3, 4], expected float32 or bfloat16", [&] {
+    matmul_backward_weight(device, ids.tensor({3, 4}), y.tensor({2, 3}), x.tensor({2, 4}));
   });
 }

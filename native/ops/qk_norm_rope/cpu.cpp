@@ -76,7 +76,7 @@ void forward(Threads& threads, void* q, void* k, float* rstd, const void* qkv, D
   }); });
 }
 
-void backward(Threads& threads, void* dqkv, float* dq_weight, float* dk_weight, float* partial, const void* dq, const void* dk, const void* qkv, DType type, const void* q_weight, const void* k_weight, DType weight_type, const float* rstd, const float* cos, const float* sin, const int32_t* positions, HeadLayout s) {
+void backward(Threads& threads, void* dqkv, void* dq_weight, void* dk_weight, DType gradient_type, float* partial, const void* dq, const void* dk, const void* qkv, DType type, const void* q_weight, const void* k_weight, DType weight_type, const float* rstd, const float* cos, const float* sin, const int32_t* positions, HeadLayout s) {
   const int64_t half = s.D / 2, qkv_row = (s.H + 2 * s.K) * s.D;
   with_type(type, [&](auto* te) { with_type(weight_type, [&](auto* tw) {
     using E = decltype(te);
@@ -90,11 +90,12 @@ void backward(Threads& threads, void* dqkv, float* dq_weight, float* dk_weight, 
       }
     });
   }); });
-  for (int64_t block = 0; block * kQkNormRopeBlock < s.T; block++)
-    for (int64_t i = 0; i < s.D; i++) {
-      dq_weight[i] += partial[(2 * block) * s.D + i];
-      dk_weight[i] += partial[(2 * block + 1) * s.D + i];
-    }
+  const int64_t blocks = (s.T + kQkNormRopeBlock - 1) / kQkNormRopeBlock;
+  with_type(gradient_type, [&](auto* tg) {
+    using G = decltype(tg);
+    add_blocks((G)dq_weight, partial, blocks, 2 * s.D, s.D);
+    add_blocks((G)dk_weight, partial + s.D, blocks, 2 * s.D, s.D);
+  });
 }
 
 }  // namespace

@@ -13,8 +13,8 @@ struct HeadLayout {
 struct QkNormRope {
   // `type`: qkv, q, k; `weight_type`: both weights
   void (*forward)(Threads&, void* q, void* k, float* rstd, const void* qkv, DType type, const void* q_weight, const void* k_weight, DType weight_type, const float* cos, const float* sin, const int32_t* positions, HeadLayout, float eps);
-  // `type`: dqkv, dq, dk, qkv; partial [ceil(T / kQkNormRopeBlock), 2, D]: each block's sum of dq_weight and dk_weight
-  void (*backward)(Threads&, void* dqkv, float* dq_weight, float* dk_weight, float* partial, const void* dq, const void* dk, const void* qkv, DType type, const void* q_weight, const void* k_weight, DType weight_type, const float* rstd, const float* cos, const float* sin, const int32_t* positions, HeadLayout);
+  // `type`: dqkv, dq, dk, qkv; `gradient_type`: dq_weight, dk_weight; partial [ceil(T / kQkNormRopeBlock), 2, D]: each block's sum of dq_weight and dk_weight
+  void (*backward)(Threads&, void* dqkv, void* dq_weight, void* dk_weight, DType gradient_type, float* partial, const void* dq, const void* dk, const void* qkv, DType type, const void* q_weight, const void* k_weight, DType weight_type, const float* rstd, const float* cos, const float* sin, const int32_t* positions, HeadLayout);
 };
 GT_DECLARE_TABLES(QkNormRope, qk_norm_rope);
 

@@ -95,13 +95,13 @@ void qk_norm_rope_backward(Device& device, const Tensor& dqkv, const Tensor& dq_
   require_dtype(op, "dqkv", dqkv, {qkv.dtype});
   require_shape(op, "dq_weight", dq_weight, {s.D});
   require_shape(op, "dk_weight", dk_weight, {s.D});
-  require_dtype(op, "dq_weight", dq_weight, {DType::f32});
-  require_dtype(op, "dk_weight", dk_weight, {DType::f32});
+  require_gradient_dtype(op, "dq_weight", dq_weight, device);
+  require_dtype(op, "dk_weight", dk_weight, {dq_weight.dtype});
   switch (device.kind) {
     case DeviceKind::cpu: {
       const int32_t* p = checked_positions(op, positions, cos.shape[0]);
       std::vector<float> partial(size_t((s.T + cpu::kQkNormRopeBlock - 1) / cpu::kQkNormRopeBlock * 2 * s.D));
-      return GT_PICK(cpu::qk_norm_rope).backward(device.threads(), dqkv.data, dq_weight.as<float>(), dk_weight.as<float>(), partial.data(), dq.data, dk.data, qkv.data, qkv.dtype, q_weight.data, k_weight.data, q_weight.dtype, rstd.as<float>(), cos.as<float>(), sin.as<float>(), p, s);
+      return GT_PICK(cpu::qk_norm_rope).backward(device.threads(), dqkv.data, dq_weight.data, dk_weight.data, dq_weight.dtype, partial.data(), dq.data, dk.data, qkv.data, qkv.dtype, q_weight.data, k_weight.data, q_weight.dtype, rstd.as<float>(), cos.as<float>(), sin.as<float>(), p, s);
     }
     case DeviceKind::cuda:
     case DeviceKind::emulated:

@@ -6,7 +6,7 @@
 //   out[i + D/2] = n[i + D/2] · cos[p, i] + n[i] · sin[p, i]
 //
 // Backward: rotates dq, dk back, then through the norm; writes (=) the query and key heads of dqkv; dq_weight, dk_weight +=
-// (float32, fixed row blocks in order). The value heads of dqkv are attention_backward's to write.
+// (float32, on the CPU also bfloat16, rounded once a call; fixed row blocks in order). The value heads of dqkv are attention_backward's to write.
 //
 // On a GPU every tensor is in its memory, positions and table too, and the caller vouches for positions below P; it takes bfloat16
 // qkv and weights, D a multiple of 8 up to 256.
@@ -23,7 +23,7 @@ void rope_table(const Tensor& cos, const Tensor& sin, double theta, double facto
 // q [T, H, D], k [T, K, D] (dtype of qkv), rstd float32 [T, H + K], qkv [T, H + 2K, D], q_weight/k_weight [D], positions int32 [T] < P
 void qk_norm_rope_forward(Device& device, const Tensor& q, const Tensor& k, const Tensor& rstd, const Tensor& qkv, const Tensor& q_weight, const Tensor& k_weight, const Tensor& cos, const Tensor& sin, const Tensor& positions, float eps);
 
-// dqkv [T, H + 2K, D] (=, query and key heads), dq_weight/dk_weight float32 [D] (+=), dq [T, H, D], dk [T, K, D]
+// dqkv [T, H + 2K, D] (=, query and key heads), dq_weight/dk_weight [D] of one dtype (+=), dq [T, H, D], dk [T, K, D]
 void qk_norm_rope_backward(Device& device, const Tensor& dqkv, const Tensor& dq_weight, const Tensor& dk_weight, const Tensor& dq, const Tensor& dk, const Tensor& qkv, const Tensor& q_weight, const Tensor& k_weight, const Tensor& rstd, const Tensor& cos, const Tensor& sin, const Tensor& positions);
 
 }  // namespace gt

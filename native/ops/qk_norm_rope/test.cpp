@@ -10,12 +10,13 @@ namespace {
 constexpr float kEps = 1e-6f;
 constexpr int64_t kPositions = 50;
 
-template <class E, class W>
+template <class E, class W, class G = float>
 struct Case {
   reference::QkNormRopeShape s;
   Fenced<E> q, k, qkv, dq, dk, dqkv;
   Fenced<W> q_weight, k_weight;
-  Fenced<float> rstd, cos, sin, dq_weight, dk_weight;
+  Fenced<float> rstd, cos, sin;
+  Fenced<G> dq_weight, dk_weight;
   std::vector<int32_t> positions;
 
   explicit Case(reference::QkNormRopeShape s)
@@ -40,18 +41,18 @@ struct Case {
 template <class N>
 struct Expected {
   std::vector<N> q, k, dqkv, dq_weight, dk_weight;
-  template <class E, class W>
-  explicit Expected(Case<E, W>& c) : q(size_t(c.q.size())), k(size_t(c.k.size())), dqkv(size_t(c.qkv.size())), dq_weight(size_t(c.s.D), 1), dk_weight(size_t(c.s.D), 2) {
+  template <class E, class W, class G>
+  explicit Expected(Case<E, W, G>& c) : q(size_t(c.q.size())), k(size_t(c.k.size())), dqkv(size_t(c.qkv.size())), dq_weight(size_t(c.s.D), 1), dk_weight(size_t(c.s.D), 2) {
     auto qkv = c.qkv.template values<N>(), qw = c.q_weight.template values<N>(), kw = c.k_weight.template values<N>(), cos = c.cos.template values<N>(), sin = c.sin.template values<N>();
     reference::qk_norm_rope(q, k, qkv, qw, kw, cos, sin, c.positions, c.s, kEps);
     reference::qk_norm_rope_backward(dqkv, dq_weight, dk_weight, c.dq.template values<N>(), c.dk.template values<N>(), qkv, qw, kw, cos, sin, c.positions, c.s, kEps);
   }
 };
 
-template <class E, class W>
+template <class E, class W, class G = float>
 void parity(reference::QkNormRopeShape s, int threads) {
   Device device(DeviceKind::cpu, 0, threads);
-  Case<E, W> c(s);
+  Case<E, W, G> c(s);
   Expected<double> want(c);
   Expected<float> in_float(c);
   c.forward(device);
@@ -81,6 +82,7 @@ TEST(qk_norm_rope_matches_the_reference_on_odd_shapes) {
     parity<bf16, bf16>(s, 2);
     parity<bf16, float>(s, 3);
     parity<float, bf16>(s, 1);
+    parity<bf16, bf16, bf16>(s, 3);
   }
 }
 
@@ -135,11 +137,12 @@ TEST(rope_table_matches_transformers) {
   cos.check_fences("cos"), sin.check_fences("sin");
 }
 
-TEST(qk_norm_rope_gives_the_same_bits_with_any_thread_count) {
+template <class G>
+static void same_bits_with_any_thread_count() {
   std::vector<double> first;
   for (int threads : {1, 2, 5}) {
     Device device(DeviceKind::cpu, 0, threads);
-    Case<bf16, float> c({101, 2, 1, 24});
+    Case<bf16, float, G> c({101, 2, 1, 24});
     c.dqkv.fill(0);
     c.forward(device), c.backward(device);
     std::vector<double> all;
@@ -147,6 +150,11 @@ TEST(qk_norm_rope_gives_the_same_bits_with_any_thread_count) {
     if (first.empty()) first = all;
     check(all == first, "bits differ with ", threads, " threads");
   }
+}
+
+TEST(qk_norm_rope_gives_the_same_bits_with_any_thread_count) {
+  same_bits_with_any_thread_count<float>();
+  same_bits_with_any_thread_count<bf16>();
 }
 
 TEST(qk_norm_rope_refuses_bad_positions_and_shapes) {

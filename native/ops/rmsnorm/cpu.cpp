@@ -52,14 +52,13 @@ void forward(Threads& threads, void* y, DType y_type, float* rstd, const float* 
   }); }); });
 }
 
-void backward(Threads& threads, void* dx, DType dx_type, bool accumulate, float* dweight, float* partial, const void* dy, DType dy_type, const void* x, DType x_type, const void* weight, DType weight_type, const float* rstd, int64_t T, int64_t C) {
+void backward(Threads& threads, void* dx, DType dx_type, bool accumulate, void* dweight, DType dweight_type, float* partial, const void* dy, DType dy_type, const void* x, DType x_type, const void* weight, DType weight_type, const float* rstd, int64_t T, int64_t C) {
   with_type(dx_type, [&](auto* tdx) { with_type(dy_type, [&](auto* tdy) { with_type(x_type, [&](auto* tx) { with_type(weight_type, [&](auto* tw) {
     threads.ranges(T, kRmsnormRowBlock, [&](int64_t b, int64_t e) {
       backward_rows((decltype(tdx))dx, accumulate, partial + b / kRmsnormRowBlock * C, (decltype(tdy))dy, (decltype(tx))x, (decltype(tw))weight, rstd, b, e, C);
     });
   }); }); }); });
-  for (int64_t block = 0; block * kRmsnormRowBlock < T; block++)
-    for (int64_t c = 0; c < C; c++) dweight[c] += partial[block * C + c];
+  with_type(dweight_type, [&](auto* td) { add_blocks((decltype(td))dweight, partial, (T + kRmsnormRowBlock - 1) / kRmsnormRowBlock, C, C); });
 }
 
 }  // namespace

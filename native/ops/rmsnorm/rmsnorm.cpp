@@ -45,6 +45,7 @@ static void check_backward(const Device& device, const char* op, const Tensor& d
   require_shape(op, "weight", weight, {C});
   require_shape(op, "rstd", rstd, {T});
   for (const Tensor* t : {&dx, &dy, &x, &weight}) require_dtype(op, "an operand", *t, {DType::f32, DType::bf16});
+  require_gradient_dtype(op, "dweight", dweight, device);
   require(!accumulate || dx.dtype == DType::f32, Code::kArgument, op, ": dx is ", dx.describe(), ", accumulating needs float32");
   if (device.on_host()) return;
   require_gpu_operand(device, op, "weight", weight, DType::bf16);
@@ -85,7 +86,7 @@ void rmsnorm_backward(Device& device, const Tensor& dx, bool accumulate, const T
   switch (device.kind) {
     case DeviceKind::cpu: {
       std::vector<float> partial(size_t((T + cpu::kRmsnormRowBlock - 1) / cpu::kRmsnormRowBlock * C));
-      return GT_PICK(cpu::rmsnorm).backward(device.threads(), dx.data, dx.dtype, accumulate, dweight.as<float>(), partial.data(), dy.data, dy.dtype, x.data, x.dtype, weight.data, weight.dtype, rstd.as<float>(), T, C);
+      return GT_PICK(cpu::rmsnorm).backward(device.threads(), dx.data, dx.dtype, accumulate, dweight.data, dweight.dtype, partial.data(), dy.data, dy.dtype, x.data, x.dtype, weight.data, weight.dtype, rstd.as<float>(), T, C);
     }
     case DeviceKind::cuda:
     case DeviceKind::emulated: {

@@ -11,14 +11,15 @@ constexpr float kEps = 1e-6f;
 
 double difference(const std::vector<float>& a, const std::vector<double>& b) { return max_error(a, b); }
 
-template <class X, class W, class Y>
+template <class X, class W, class Y, class DW>
 void parity(int64_t T, int64_t C, int threads) {
   Device device(DeviceKind::cpu, 0, threads);
   Random random(uint64_t(T * 1000 + C));
   Fenced<X> x(T * C);
   Fenced<W> weight(C);
   Fenced<Y> y(T * C), dy(T * C);
-  Fenced<float> rstd(T), dx(T * C), dweight(C), residual(T * C), out(T * C);
+  Fenced<float> rstd(T), dx(T * C), residual(T * C), out(T * C);
+  Fenced<DW> dweight(C);
   x.randomize(random, 3);
   weight.randomize(random, 0.3);
   dy.randomize(random);
@@ -52,9 +53,11 @@ void parity(int64_t T, int64_t C, int threads) {
 
 TEST(matches_the_reference_on_odd_shapes) {
   for (auto [T, C] : {std::pair<int64_t, int64_t>{1, 2}, {1, 16}, {3, 17}, {33, 640}, {65, 24}, {100, 639}}) {
-    parity<float, float, float>(T, C, 1);
-    parity<float, bf16, bf16>(T, C, 2);
-    parity<bf16, bf16, bf16>(T, C, 3);
+    parity<float, float, float, float>(T, C, 1);
+    parity<float, bf16, bf16, float>(T, C, 2);
+    parity<bf16, bf16, bf16, float>(T, C, 3);
+    parity<float, bf16, bf16, bf16>(T, C, 1);
+    parity<bf16, bf16, float, bf16>(T, C, 2);
   }
 }
 
@@ -81,7 +84,8 @@ TEST(backward_is_the_derivative_of_forward) {
   for (size_t i = 0; i < w.size(); i++) check(std::abs(complex_step(w, i, loss) - dw[i]) < 1e-12, "dweight[", i, "]");
 }
 
-TEST(accumulates_and_gives_the_same_bits_with_any_thread_count) {
+template <class DW>
+static void accumulates_the_same_bits_with_any_thread_count() {
   const int64_t T = 97, C = 50;
   Random random(3);
   Fenced<float> x(T * C), w(C), dy(T * C), rstd(T), y(T * C);
@@ -89,15 +93,32 @@ TEST(accumulates_and_gives_the_same_bits_with_any_thread_count) {
   std::vector<float> first;
   for (int threads : {1, 2, 5}) {
     Device device(DeviceKind::cpu, 0, threads);
-    Fenced<float> dx(T * C), dw(C);
+    Fenced<float> dx(T * C);
+    Fenced<DW> dw(C);
     dx.fill(2), dw.fill(0);
     rmsnorm_forward(device, y.tensor({T, C}), rstd.tensor({T}), x.tensor({T, C}), w.tensor({C}), kEps);
     rmsnorm_backward(device, dx.tensor({T, C}), true, dw.tensor({C}), dy.tensor({T, C}), x.tensor({T, C}), w.tensor({C}), rstd.tensor({T}));
     std::vector<float> all(dx.data(), dx.data() + T * C);
-    all.insert(all.end(), dw.data(), dw.data() + C);
+    for (int64_t c = 0; c < C; c++) all.push_back(float(dw.get(c)));
     if (first.empty()) first = all;
     check(all == first, "bits differ with ", threads, " threads");
   }
+}
+
+TEST(accumulates_and_gives_the_same_bits_with_any_thread_count) {
+  accumulates_the_same_bits_with_any_thread_count<float>();
+  accumulates_the_same_bits_with_any_thread_count<bf16>();
+}
+
+// Many small terms beside a large sum: to nearest, each by itself would be lost.
+TEST(rounds_a_narrow_dweight_once_a_call) {
+  const int64_t T = 4000, C = 33;
+  Device device(DeviceKind::cpu, 0, 2);
+  Fenced<float> x(T * C), w(C), dy(T * C), rstd(T), dx(T * C);
+  Fenced<bf16> dw(C);
+  x.fill(1), w.fill(0), rstd.fill(1), dy.fill(1. / 64), dw.fill(256);
+  rmsnorm_backward(device, dx.tensor({T, C}), false, dw.tensor({C}), dy.tensor({T, C}), x.tensor({T, C}), w.tensor({C}), rstd.tensor({T}));
+  for (int64_t c = 0; c < C; c++) check(dw.get(c) == to_float(to_bf16(256 + 62.5f)), "dweight[", c, "] is ", dw.get(c));
 }
 
 // In place too: a block's gradient of `normed` and of x share a buffer.

@@ -71,8 +71,8 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   const questions =
     request.evaluate > 0 ? await readQuestions(evalFile!, source, format, context, request.evaluate) : [];
 
-  const { outputDir } = train;
-  await using model = await loadModel(folder, request.device, context, { trainable: true });
+  const { outputDir, masterWeights } = train;
+  await using model = await loadModel(folder, request.device, context, { trainable: true, masterWeights });
   const trainer = new Trainer(model, { trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train });
   trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };

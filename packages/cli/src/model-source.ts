@@ -81,11 +81,11 @@ export async function loadModel(
   folder: string,
   { device, dtype, threads }: DeviceOptions,
   context: Context,
-  more: Pick<ModelOptions, 'trainable'> = {},
+  more: Pick<ModelOptions, 'trainable' | 'masterWeights'> = {},
 ): Promise<Model> {
   const model = await Model.load(folder, { device, dtype, threads, ...more });
   const named = context.given.has('device');
-  if (!named || dtype === 'auto') context.note(`Using ${placeOf(model)}, ${typeOf(model, dtype, more.trainable)}.`);
+  if (!named || dtype === 'auto') context.note(`Using ${placeOf(model)}, ${typeOf(model, dtype, more)}.`);
   if (!named && countDevices('cuda') > 0) context.note('There is a GPU here: --device cuda computes on it.');
   return model;
 }
@@ -99,7 +99,12 @@ function placeOf({ device, deviceIndex }: Model): string {
   return `${device}:${deviceIndex}${gpu ? ` (${describeGpu(gpu)})` : ''}`;
 }
 
-function typeOf(model: Model, dtype: DeviceOptions['dtype'], trainable = false): string {
+function typeOf(
+  model: Model,
+  dtype: DeviceOptions['dtype'],
+  { trainable = false, masterWeights = true }: Pick<ModelOptions, 'trainable' | 'masterWeights'>,
+): string {
+  if (trainable && !masterWeights) return `${model.dtype} without float32 master weights`;
   const masters = trainable && model.dtype === 'bfloat16' ? ' with float32 master weights' : '';
   if (dtype !== 'auto' || model.device !== 'cpu') return `${model.dtype}${masters}`;
   const why = systemInfo().fastBfloat16 ? 'multiplies bfloat16 in hardware' : 'has no bfloat16 instructions';

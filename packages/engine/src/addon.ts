@@ -44,8 +44,10 @@ export interface NativeOptions {
   deviceIndex: number;
   /** CPU threads, 0 = one per core. */
   threads: number;
-  /** Allocate gradients and AdamW state (16 bytes a parameter in all instead of 2 or 4). */
+  /** Allocate gradients and AdamW state (16 bytes a parameter in all instead of 2 or 4; 8 without masterWeights). */
   trainable: boolean;
+  /** In training: float32 masters of bfloat16 weights. False: weights, gradients and moments are bfloat16 (cpu). */
+  masterWeights: boolean;
   recompute: Recompute;
 }
 
@@ -64,7 +66,7 @@ export interface TensorSource {
   dtype: 'float32' | 'bfloat16' | 'float16';
 }
 
-/** Which numbers of a parameter: its float32 master, AdamW's moments, or the accumulated gradient. */
+/** Which numbers of a parameter: its weight (the float32 master where there is one), AdamW's moments, or the accumulated gradient. */
 export type Part = 'weight' | 'exp_avg' | 'exp_avg_sq' | 'gradient';
 
 /** Packed sequences: sequence i is tokens[starts[i] .. starts[i+1]). targets[t] is what position t should predict, -100 = not a target. */
@@ -94,6 +96,8 @@ export interface Update {
   beta1: number;
   beta2: number;
   epsilon: number;
+  /** Decides how weights and moments are rounded without master weights, an integer; with them it changes nothing. Default: 0. */
+  seed?: number;
 }
 
 /** What the calls of one op took. */
@@ -133,7 +137,7 @@ export interface NativeModel {
   /** Forward and backward: adds the gradient of the summed token losses. */
   accumulate(batch: Batch): Promise<BatchMetrics>;
   /** Norm, clip, AdamW; then the gradient is zero. A non-finite gradient norm leaves the weights untouched and is reported. */
-  update(update: Update): Promise<{ gradNorm: number; applied: boolean }>;
+  update(update: Required<Update>): Promise<{ gradNorm: number; applied: boolean }>;
   /** The accumulated gradient is zero again. */
   discard(): Promise<void>;
   /** Prompts packed like a batch (no targets). `onTokens(done)` hears, at most ten times a second, how many prompts are finished. */

@@ -23,7 +23,7 @@ import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry,
 export interface ModelOptions {
   /**
    * Type of weights in products and of activations; sums are float32, and so are master weights in training. `auto`: bfloat16 on a
-   * GPU, which takes no other, and where the CPU multiplies it in hardware; else float32.
+   * GPU, which takes no other, where the CPU multiplies it in hardware, and without masterWeights; else float32.
    */
   dtype?: DTypeName | 'auto';
   /** Default: cpu. A device that is not there is refused with the reason, never replaced. */
@@ -32,6 +32,12 @@ export interface ModelOptions {
   threads?: number;
   /** Hold gradients, AdamW moments and float32 master weights (16 bytes a parameter in all). */
   trainable?: boolean;
+  /**
+   * Keep float32 masters of bfloat16 weights in training; default true. False is for machines with little memory: weights, gradients and
+   * both moments are bfloat16, 8 bytes a parameter in all instead of 16. Updates are rounded stochastically, so that small ones are
+   * kept on average; the same `seed` gives the same bits. On the CPU only.
+   */
+  masterWeights?: boolean;
   /**
    * What the backward pass makes again instead of keeping it; default elementwise on the CPU, where its cost is lost in the noise, nothing on a
    * GPU. The same bits, less memory.
@@ -106,10 +112,12 @@ export class Model implements AsyncDisposable {
     this.deviceIndex = where.index;
     const {
       dtype = 'auto',
+      masterWeights = true,
       gradientCheckpointing = false,
       recompute = gradientCheckpointing ? 'blocks' : where.device === 'cpu' ? 'elementwise' : 'none',
     } = options;
-    this.dtype = dtype === 'auto' ? fastDtype(where.device) : dtype;
+    const automatic = masterWeights ? fastDtype(where.device) : 'bfloat16';
+    this.dtype = dtype === 'auto' ? automatic : dtype;
     const { layerTypes, bosTokenId: _bos, padTokenId: _pad, eosTokenIds: _eos, ...numbers } = config;
     this.#native = rethrow(
       () =>
@@ -121,6 +129,7 @@ export class Model implements AsyncDisposable {
             deviceIndex: this.deviceIndex,
             threads: options.threads ?? 0,
             trainable: options.trainable ?? false,
+            masterWeights,
             recompute,
           },
         ),
@@ -170,7 +179,7 @@ export class Model implements AsyncDisposable {
 
   /** Norm, clip, AdamW (Loshchilov & Hutter 2019, as torch's fused kernel computes it). A non-finite norm leaves the weights alone: applied is false. */
   update(update: Update): Promise<{ gradNorm: number; applied: boolean }> {
-    return this.#call(() => this.#native.update(update));
+    return this.#call(() => this.#native.update({ ...update, seed: update.seed ?? 0 }));
   }
 
   /** Forgets the gradient accumulated since the last update. */
@@ -260,7 +269,7 @@ export class Model implements AsyncDisposable {
     });
   }
 
-  /** What exact resume needs: float32 master weights and AdamW's moments, as master, exp_avg and exp_avg_sq .safetensors. */
+  /** What exact resume needs: (master) weights and AdamW's moments as float32, in master, exp_avg and exp_avg_sq .safetensors. */
   async saveState(folder: string): Promise<void> {
     await rethrowAsync(() => mkdir(folder, { recursive: true }));
     for (const [part, name] of STATE_FILES) await this.#savePart(part, 'float32', join(folder, name));
@@ -304,7 +313,7 @@ export class Model implements AsyncDisposable {
     return rethrow(() => this.#native.takeProfile());
   }
 
-  /** Bytes held: weights (with masters), training state, and the largest activations so far. */
+  /** Bytes held: weights (with masters, if any), training state, and the largest activations so far. */
   memory(): { weights: number; state: number; activations: number } {
     return rethrow(() => this.#native.memory());
   }

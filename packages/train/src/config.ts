@@ -43,7 +43,10 @@ export const TRAIN_OPTIONS = {
   metricForBestModel: text(null, "Evaluation metric that decides what is best. Unset: 'loss' with loadBestModelAtEnd."),
   greaterIsBetter: optional(flag(false, "Unset: true unless the metric's name ends in 'loss'.")),
 
-  seed: integer(42, 'Decides the order of rows.', { min: 0, max: 0xffffffff }),
+  seed: integer(42, 'Decides the order of rows and, without master weights, how updates are rounded.', {
+    min: 0,
+    max: 0xffffffff,
+  }),
   dataSeed: optional(integer(42, 'Decides the order of rows instead of seed.', { min: 0, max: 0xffffffff })),
   nonFinitePatience: integer(3, 'Give up after so many updates in a row without a finite gradient.', { min: 1 }),
 
@@ -80,6 +83,10 @@ export const TRAIN_OPTIONS = {
       'none',
       "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: elementwise on the CPU, as little as fits on a GPU.",
     ),
+  ),
+  masterWeights: flag(
+    true,
+    'Keep float32 masters of bfloat16 weights. False: weights, gradients and moments in bfloat16 with stochastic rounding, half the memory (CPU only).',
   ),
   gradientCheckpointing: flag(false, "TRL's name for recompute 'blocks': less memory, same result."),
 };

@@ -112,6 +112,7 @@ describe('one update', () => {
       beta1: 0.8,
       beta2: 0.9,
       epsilon: 1e-6,
+      seed: 42,
     });
   });
 });

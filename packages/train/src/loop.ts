@@ -211,8 +211,8 @@ export class Trainer {
   }
 
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
-    const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon } = this.options;
-    const adamw = { maxGradNorm, weightDecay, beta1, beta2, epsilon };
+    const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, seed } = this.options;
+    const adamw = { maxGradNorm, weightDecay, beta1, beta2, epsilon, seed };
     const began = performance.now();
     const result = await this.#model.update({ learningRate, step: this.#state.appliedUpdates + 1, divisor, ...adamw });
     this.#work.seconds += (performance.now() - began) / 1000;

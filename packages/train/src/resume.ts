@@ -21,6 +21,7 @@ const SETTINGS = [
   'adamEpsilon',
   'packing',
   'compat',
+  'masterWeights',
 ] as const satisfies readonly TrainOptionName[];
 
 /** What a run is made of: two runs with equal identity take the same course. */
@@ -41,6 +42,7 @@ export function identity(
   };
   for (const name of SETTINGS) settings[name] = options[name];
   if (options.packing) settings.maxLength = options.maxLength;
+  if (!options.masterWeights) settings.seed = options.seed; // it decides how updates are rounded
   return { settings, data };
 }
 
