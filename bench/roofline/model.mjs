@@ -38,7 +38,8 @@ function peakOf(card) {
 
 /**
  * The rates of a CPU from the limits that the kernels suite measured on it. Products of a bfloat16 model run at the fastest bfloat16
- * limit there is, else (CPUs without such instructions) in float32; attention computes in float32 always.
+ * limit there is, else (CPUs without such instructions) in float32; attention computes in bfloat16 where that is twice the float32 rate and there
+ * is no AMX (ops/attention/attention.cpp).
  * @param {readonly { limit?: string, device?: string, flopsPerSecond?: number, bytesPerSecond?: number }[]} results of suite kernels
  * @param {'bfloat16' | 'float32'} [dtype] of the model
  * @returns {Rates | null} null where the limits are not among them
@@ -50,7 +51,9 @@ export function cpuRates(results, dtype = 'bfloat16') {
   const float32 = fastest('float32');
   const memory = limits.find(({ limit }) => limit === 'copy')?.bytesPerSecond;
   if (!float32 || !memory) return null;
-  return { products: (dtype === 'bfloat16' && fastest('bfloat16')) || float32, attention: float32, memory };
+  const products = (dtype === 'bfloat16' && fastest('bfloat16')) || float32;
+  const pairs = limits.some(({ family, limit }) => limit.includes('bfloat16') && family === 'avx512bf16');
+  return { products, attention: pairs ? products : float32, memory };
 }
 
 /**

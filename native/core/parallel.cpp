@@ -1,6 +1,30 @@
 #include "core/parallel.h"
 
+#include <chrono>
+
 namespace gt {
+
+static constexpr std::chrono::microseconds kSpin{50};
+
+static void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  std::this_thread::yield();
+#endif
+}
+
+// Waits for `ready`, kSpin at most.
+template <class Ready>
+static void spin(const Ready& ready) {
+  const auto end = std::chrono::steady_clock::now() + kSpin;
+  do {
+    for (int i = 0; i < 32; i++) {
+      if (ready()) return;
+      pause();
+    }
+  } while (std::chrono::steady_clock::now() < end);
+}
 
 Threads::Threads(int count) {
   for (int i = 1; i < count; i++) workers_.emplace_back([this] { loop(); });
@@ -32,16 +56,20 @@ void Threads::work() {
 
 void Threads::loop() {
   uint64_t seen = 0;
+  const auto called = [&] { return stop_.load(std::memory_order_relaxed) || generation_.load(std::memory_order_acquire) != seen; };
   for (;;) {
-    {
+    spin(called);
+    if (!called()) {
       std::unique_lock lock(mutex_);
-      wake_.wait(lock, [&] { return stop_ || generation_ != seen; });
-      if (stop_) return;
-      seen = generation_;
+      wake_.wait(lock, called);
     }
+    if (stop_) return;
+    seen++;  // a run ends when every worker is done with it, so none is missed
     work();
-    std::lock_guard lock(mutex_);
-    if (--running_ == 0) done_.notify_one();
+    if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+      std::lock_guard lock(mutex_);  // or the caller could fall asleep between its last look and this
+      done_.notify_one();
+    }
   }
 }
 
@@ -51,21 +79,25 @@ void Threads::run_erased(int64_t tasks, Erased body, const void* context) {
     for (int64_t task = 0; task < tasks; task++) body(context, task);
     return;
   }
+  body_ = body;
+  context_ = context;
+  tasks_ = tasks;
+  next_.store(0, std::memory_order_relaxed);
+  error_ = nullptr;
+  running_.store(int(workers_.size()), std::memory_order_relaxed);
   {
     std::lock_guard lock(mutex_);
-    body_ = body;
-    context_ = context;
-    tasks_ = tasks;
-    next_.store(0, std::memory_order_relaxed);
-    error_ = nullptr;
-    running_ = int(workers_.size());
-    generation_++;
+    generation_.fetch_add(1, std::memory_order_release);
   }
   wake_.notify_all();
   work();
   // Every worker must have left work() before the next run may reset next_.
-  std::unique_lock lock(mutex_);
-  done_.wait(lock, [&] { return running_ == 0; });
+  const auto done = [&] { return running_.load(std::memory_order_acquire) == 0; };
+  spin(done);
+  if (!done()) {
+    std::unique_lock lock(mutex_);
+    done_.wait(lock, done);
+  }
   if (error_) std::rethrow_exception(error_);
 }
 

@@ -1,5 +1,8 @@
 // A pool of threads that runs numbered tasks. What a task computes must not depend on how many threads there are:
 // tasks have fixed sizes, and a reduction over tasks is done afterwards in task order. Then any thread count gives the same bits.
+//
+// A training step is hundreds of runs, many of a millisecond or two: a thread that waits for the next one, or for the others to finish, looks
+// for it itself for a while (kSpin) before it goes to sleep, since waking it takes the kernel some 50 microseconds.
 #pragma once
 #include <algorithm>
 #include <atomic>
@@ -42,9 +45,9 @@ class Threads {
   std::vector<std::thread> workers_;
   std::mutex mutex_;
   std::condition_variable wake_, done_;
-  uint64_t generation_ = 0;
-  int running_ = 0;
-  bool stop_ = false;
+  std::atomic<uint64_t> generation_{0};  // of runs; what a run is made of is written before, and read after
+  std::atomic<int> running_{0};          // workers that are not done with the run
+  std::atomic<bool> stop_{false};
   Erased body_ = nullptr;
   const void* context_ = nullptr;
   int64_t tasks_ = 0;

@@ -151,7 +151,7 @@ void run(Threads& threads, void* scratch, const Product& p) {
       const int64_t inner = std::min(plan.inner_block, p.inner - k);
       const int64_t units = up((inner + Kernel::kPerUnit - 1) / Kernel::kPerUnit, Kernel::kUnitStep);
       const bool last = k + inner == p.inner;
-      threads.ranges(s_count, 8 * kPanel, [&](int64_t begin, int64_t end) {
+      threads.ranges(s_count, 2 * kPanel, [&](int64_t begin, int64_t end) {
         pack<Kernel>(p.keep_b, kept + begin * units, p, s + begin, end - begin, k, inner, units);
       });
 
