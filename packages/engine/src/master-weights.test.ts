@@ -21,8 +21,9 @@ async function train(model: Model, from: number, to: number, seed?: number): Pro
     const tokens = Int32Array.from({ length: 10 }, (_, i) => 3 + ((i * step) % 50));
     const targets = Int32Array.of(...tokens.subarray(1), -100);
     await model.accumulate({ tokens, targets, starts: Int32Array.of(0, 10) });
-    const adamw = { weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
-    const { applied } = await model.update({ learningRate: 5e-5, step, divisor: 9, maxGradNorm: 1, seed, ...adamw });
+    const given = seed === undefined ? {} : { seed };
+    const adamw = { weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, ...given };
+    const { applied } = await model.update({ learningRate: 5e-5, step, divisor: 9, maxGradNorm: 1, ...adamw });
     expect(applied).toBe(true);
   }
 }
