@@ -12,7 +12,11 @@ export const peers = {
     python: { type: 'string', default: 'python3', help: 'Interpreter with torch, transformers and trl.' },
     model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
     ...ROW_OPTIONS,
-    losses: { type: 'string', default: 'full,completion', help: 'full, completion or both.' },
+    losses: {
+      type: 'string',
+      default: 'full,completion',
+      help: 'full, completion or both; none for generation alone.',
+    },
     precisions: { type: 'string', default: 'amp,bf16', help: 'amp (float32 masters, bfloat16 products), bf16, fp32.' },
     peers: { type: 'string', default: 'trl-chunked,trl-nll', help: `Of ${Object.keys(CONTENDERS).join(', ')}.` },
     checkpointing: { type: 'string', default: '', help: "Theirs: on or off; each peer's own default without it." },
@@ -82,7 +86,7 @@ export const peers = {
     const results = [];
     const common = { model, options, enough, skip, note, signal };
 
-    for (const loss of options.losses.split(',')) {
+    for (const loss of options.losses === 'none' ? [] : options.losses.split(',')) {
       const rows = await rowsFile(options, { loss, config });
       for (const precision of options.precisions.split(',')) {
         if (enough()) skip(`loss ${loss}, ${precision}: the time was over`);
