@@ -95,8 +95,7 @@ extern "C" {
 const char* gt_last_error(void) { return last_error.c_str(); }
 
 void gt_get_info(gt_info* info) {
-  static const std::string set = std::string(cpu::name_of(cpu::isa())) + (cpu::has_amx_bf16() ? "+amx-bf16" : cpu::has_avx512_bf16() ? "+avx512-bf16" : "");
-  *info = {set.c_str(), int32_t(std::thread::hardware_concurrency()), cpu::has_avx512_bf16(), kHasCuda, kHasEmulated};
+  *info = {cpu::instruction_set(), int32_t(std::thread::hardware_concurrency()), cpu::has_avx512_bf16(), kHasCuda, kHasEmulated};
 }
 
 gt_status gt_device_count(gt_device device, int32_t* count) {

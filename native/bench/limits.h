@@ -18,7 +18,7 @@ struct Limit {
 // copy, and the arithmetic that a model of `dtype` uses on this device. Takes about `seconds` for each.
 std::vector<Limit> measure_limits(Device& device, DType dtype, double seconds);
 
-// The limit that products of a model of `dtype` meet on this device. On the CPU attention multiplies in float32, whatever the dtype.
+// The limit that products of a model of `dtype` meet on this device.
 std::string limit_of_products(Device& device, DType dtype);
 
 // ---- the parts

@@ -73,12 +73,9 @@ std::string title(Device& device) {
   return device.kind == DeviceKind::cuda ? text("cuda:", device.index, " ", level_of(device)) : text("emulated ", level_of(device));
 }
 
-// "avx512+avx512-bf16", as the addon tells it
-std::string instruction_set() { return text(name_of(cpu::isa()), cpu::has_amx_bf16() ? "+amx-bf16" : cpu::has_avx512_bf16() ? "+avx512-bf16" : ""); }
-
 void print_device(Device& device) {
   if (device.on_host()) {
-    std::printf("{\"device\":\"cpu\",\"instructionSet\":\"%s\",\"threads\":%d}\n", instruction_set().c_str(), device.threads().count());
+    std::printf("{\"device\":\"cpu\",\"instructionSet\":\"%s\",\"threads\":%d}\n", cpu::instruction_set(), device.threads().count());
     return;
   }
   const gpu::Description& d = device.gpu().description;
@@ -146,7 +143,7 @@ bool run(const Options& o) {
   bool all_ran = true;
   for (const Case& c : chosen) {
     // As its door picks: the CPU's attention computes in float32 where bfloat16 instructions would not be faster.
-    const bool widened = device.on_host() && std::string(c.name) == "attention" && !(cpu::has_avx512_bf16() && !cpu::has_amx_bf16());
+    const bool widened = device.on_host() && std::string(c.name) == "attention" && !cpu::has_fast_bf16_pairs();
     const std::string products = limit_of_products(device, widened ? DType::f32 : o.dtype);
     Bench b(device, o.dtype, o.kind == DeviceKind::cpu ? kCpuPass : o.kind == DeviceKind::cuda ? kGpuStep : kTiny,
             [&](const Call& call, const std::function<void()>& body) { print_call(name, o.dtype, call, median_seconds(device, o.seconds, body), floor_of(call, limits, products)); });

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
+#include <string>
 
 #if defined(__x86_64__) && defined(__linux__)
 #include <cpuid.h>
@@ -47,8 +48,11 @@ static bool leaf7(unsigned subleaf, unsigned* eax, unsigned* edx) {
 }
 
 bool has_avx512_bf16() {
-  unsigned eax = 0, edx = 0;
-  return isa() == Isa::avx512 && !std::getenv("GEMMATUNE_CPU") && leaf7(1, &eax, &edx) && (eax >> 5 & 1);
+  static const bool there = [] {
+    unsigned eax = 0, edx = 0;
+    return isa() == Isa::avx512 && !std::getenv("GEMMATUNE_CPU") && leaf7(1, &eax, &edx) && (eax >> 5 & 1);
+  }();
+  return there;
 }
 
 bool has_amx_bf16() {
@@ -66,5 +70,12 @@ bool has_amx_bf16() {
 bool has_avx512_bf16() { return false; }
 bool has_amx_bf16() { return false; }
 #endif
+
+bool has_fast_bf16_pairs() { return has_avx512_bf16() && !has_amx_bf16(); }
+
+const char* instruction_set() {
+  static const std::string set = std::string(name_of(isa())) + (has_amx_bf16() ? "+amx-bf16" : has_avx512_bf16() ? "+avx512-bf16" : "");
+  return set.c_str();
+}
 
 }  // namespace gt::cpu

@@ -16,9 +16,14 @@ const char* name_of(Isa isa);
 // The instruction set in use: what the machine has, lowered by GEMMATUNE_CPU. Read once.
 Isa isa();
 
-// Matrix engines on top of avx512, used by ops/matmul only.
+// Engines for bfloat16 on top of avx512. Asked once: cpuid leaves a virtual machine.
 bool has_avx512_bf16();
-bool has_amx_bf16();  // asks the kernel for the tile state on first use
+bool has_amx_bf16();  // asks the kernel for the tile state
+// vdpbf16ps outruns float32 multiply-adds. Processors with AMX issue it at half their rate.
+bool has_fast_bf16_pairs();
+
+// All of it in a word: "avx512+avx512-bf16". Lives as long as the program.
+const char* instruction_set();
 
 }  // namespace gt::cpu
 

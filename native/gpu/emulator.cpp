@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/mix64.h"
 #include "gpu/emulator_engine.h"
 
 namespace gt::emulated {
@@ -80,10 +81,7 @@ void run_grid(const Launch& launch) {
   Engine& e = *engine;
   e.launch = &launch, e.level = launch.level, e.failed = false, e.message[0] = 0;
   // splitmix64 of seed and count: every launch has draws of its own
-  uint64_t z = options().seed * 0x9E3779B97F4A7C15ull + ++e.launches * 0xD1B54A32D192ED03ull;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  e.random_state = (z ^ (z >> 31)) | 1;
+  e.random_state = mix64(options().seed * 0x9E3779B97F4A7C15ull + ++e.launches * 0xD1B54A32D192ED03ull) | 1;
   e.turn = draw();
 
   // Blocks in a scattered order: i -> (at + i * step) mod total.

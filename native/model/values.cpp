@@ -5,6 +5,7 @@
 #include <cstring>
 #include <vector>
 
+#include "core/mix64.h"
 #include "ops/adamw/adamw.h"
 
 namespace gt {
@@ -77,14 +78,8 @@ void for_each_piece(Device& device, int64_t count, const Body& body) {
   for (int64_t b = 0; b < count; b += kPiece) body(b, std::min(count, b + kPiece));
 }
 
-uint64_t mix(uint64_t z) {  // splitmix64's finaliser
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return z ^ (z >> 31);
-}
-
 double normal(uint64_t seed, uint64_t index) {
-  const uint64_t a = mix(mix(seed) + (2 * index + 1) * 0x9e3779b97f4a7c15ull), b = mix(a + 0x9e3779b97f4a7c15ull);
+  const uint64_t a = mix64(mix64(seed) + (2 * index + 1) * 0x9e3779b97f4a7c15ull), b = mix64(a + 0x9e3779b97f4a7c15ull);
   const double u = (double(a >> 11) + 0.5) * 0x1p-53, v = double(b >> 11) * 0x1p-53;
   return std::sqrt(-2 * std::log(u)) * std::cos(6.283185307179586 * v);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/mix64.h"
 
 namespace gt::testing {
 
@@ -37,12 +38,7 @@ void check_throws(Code code, const std::string& part, const std::function<void()
 class Random {
  public:
   explicit Random(uint64_t seed) : state_(seed) {}
-  uint64_t bits() {
-    uint64_t z = (state_ += 0x9e3779b97f4a7c15ull);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-    return z ^ (z >> 31);
-  }
+  uint64_t bits() { return mix64(state_ += 0x9e3779b97f4a7c15ull); }
   double uniform() { return double(bits() >> 11) * 0x1p-53; }
   double normal() { return std::sqrt(-2 * std::log(1 - uniform())) * std::cos(6.283185307179586 * uniform()); }
   int64_t below(int64_t n) { return int64_t(bits() % uint64_t(n)); }

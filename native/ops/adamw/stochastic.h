@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/bf16.h"
+#include "core/mix64.h"
 
 namespace gt {
 
@@ -26,12 +27,6 @@ struct Draw {
 struct UpdateDraws {
   Draw moments, weight;
 };
-
-inline uint64_t mix64(uint64_t z) {  // splitmix64's finaliser
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ull;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111ebull;
-  return z ^ (z >> 31);
-}
 
 inline UpdateDraws update_draws(uint64_t seed, int64_t step) {
   constexpr uint64_t kGolden = 0x9e3779b97f4a7c15ull;

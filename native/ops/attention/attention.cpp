@@ -39,10 +39,9 @@ void check_gpu(const char* op, const Device& device, const Tensor& q) {
   require(rows <= INT32_MAX / 2, Code::kArgument, op, ": q has ", rows, " rows, the ", name_of(device.kind), " backend takes ", INT32_MAX / 2, " at most");
 }
 
-// Processors with AMX issue vdpbf16ps at half the rate of float32 FMA: nothing is won there.
 const cpu::Attention& pick_cpu(const cpu::AttentionShape& shape) {
 #if defined(__x86_64__)
-  if (shape.dtype == DType::bf16 && shape.D % 2 == 0 && cpu::has_avx512_bf16() && !cpu::has_amx_bf16()) return cpu::attention_avx512bf16;
+  if (shape.dtype == DType::bf16 && shape.D % 2 == 0 && cpu::has_fast_bf16_pairs()) return cpu::attention_avx512bf16;
 #endif
   (void)shape;
   return GT_PICK(cpu::attention);

@@ -7,8 +7,6 @@
 namespace gt::cpu {
 namespace {
 
-typedef uint32_t u32x16 __attribute__((vector_size(64)));
-
 // Two rows of sixteen bfloat16 as sixteen pairs, `low` in the lower halves.
 GT_INLINE u32x16 pair(u16x16 low, u16x16 high) { return __builtin_convertvector(low, u32x16) | __builtin_convertvector(high, u32x16) << 16; }
 GT_INLINE u16x16 load_bits(const bf16* p, int64_t n) {
