@@ -2,6 +2,7 @@
 
 import { parseArgs } from 'node:util';
 import { nearestName } from '@gemmatune/train';
+import { MODEL, PLACE } from './measure/options.mjs';
 
 /** The call is wrong. */
 export class UsageError extends Error {}
@@ -20,9 +21,9 @@ export const COMMON = {
 
 /** Options of a call without a suite's name: handed to the suites that have them. */
 export const SHARED = {
-  model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+  ...MODEL,
   python: { type: 'string', default: 'python3', help: 'Interpreter with torch, transformers and trl, for peers.' },
-  device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
+  device: PLACE.device,
 };
 
 /**

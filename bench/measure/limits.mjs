@@ -1,5 +1,5 @@
-import { newest, readResults } from '../report/read.mjs';
 import { cpuRates } from '../roofline/model.mjs';
+import { newest, readResults } from './read-results.mjs';
 import { RESULTS } from './results.mjs';
 
 /**

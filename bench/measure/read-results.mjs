@@ -1,19 +1,9 @@
 // Result files, as the entry writes them: results/<machine>/<date>-<suite>.json.
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { SCHEMA } from './results.mjs';
 
-/**
- * @typedef {object} ResultFile
- * @property {string} suite
- * @property {string} date ISO 8601
- * @property {boolean} short a short version, not to be compared with the others
- * @property {string} commit
- * @property {boolean} dirty
- * @property {{ id: string, cpu: string, cores: number, memoryBytes: number, instructionSet: string, node: string, os: string, gpus: object[] }} machine
- * @property {object} settings
- * @property {object[]} results
- * @property {{ what: string, bar: number, value: number, unit: string, met: boolean }[]} bars
- */
+/** @typedef {import('./results.mjs').ResultFile} ResultFile short ones are not to be compared with the others */
 
 /**
  * All result files of a folder and the folders in it.
@@ -57,8 +47,8 @@ export function parseResult(text) {
   } catch {
     throw new Error('it is not JSON');
   }
-  if (!isObject(file) || file.schema !== 1)
-    throw new Error(`schema is ${JSON.stringify(file?.schema) ?? 'missing'}, expected 1`);
+  if (!isObject(file) || file.schema !== SCHEMA)
+    throw new Error(`schema is ${JSON.stringify(file?.schema) ?? 'missing'}, expected ${SCHEMA}`);
   const { suite, date, short = false, commit = '', dirty = false, machine, settings = {}, results, bars = [] } = file;
   const expect = (ok, what, expected) => {
     if (!ok) throw new Error(`${what} is missing or malformed, expected ${expected}`);

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 const BENCH = fileURLToPath(new URL('..', import.meta.url));
 export const RESULTS = join(BENCH, 'results');
-const SCHEMA = 1;
+export const SCHEMA = 1;
 
 /**
  * @typedef {object} ResultFile

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { readResults } from '../report/read.mjs';
+import { readResults } from './read-results.mjs';
 import { resultFile, writeResult } from './results.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'gemmatune-results-'));

@@ -109,6 +109,19 @@ export async function rowsFile({ rows = '', dataset = '', tokenizer = '' }, { lo
   return path;
 }
 
+/**
+ * The same for generation: prompts are completion rows without their answers.
+ * @param {{ 'new-tokens': string, rows?: string, dataset?: string, tokenizer?: string }} options
+ * @param {import('@gemmatune/engine').ModelConfig} config
+ */
+export function promptRows(options, config) {
+  const tokens = Math.max(Number(options['new-tokens']), 64);
+  return rowsFile(options, {
+    loss: 'completion',
+    config: { ...config, maxPositionEmbeddings: config.maxPositionEmbeddings - tokens },
+  });
+}
+
 async function fingerprint(...paths) {
   const parts = await Promise.all(paths.map(async (path) => [path, (await stat(path)).mtimeMs]));
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);

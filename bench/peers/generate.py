@@ -8,29 +8,22 @@ With --try 1,4,8 batch sizes are tried first, each on one batch of its size (at 
 """
 import argparse
 import json
-import os
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 # The folder of this file holds a transformers.py: `import transformers` would find it instead of the package.
 sys.path[0] = str(Path(__file__).resolve().parent / "common")
-from peer import offline, peak_device_bytes, peak_resident_bytes, plain_settings, read_rows, resident_bytes  # noqa: E402
+from peer import load_model, memory_fields, offline, parser_of, peak_resident_bytes, plain_settings, read_rows, resident_bytes, versions  # noqa: E402
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser = parser_of(__doc__)
     parser.add_argument("--prompts", type=int, default=50)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--try", dest="tried", default="", help="batch sizes, separated by commas")
     parser.add_argument("--new-tokens", type=int, default=64)
     parser.add_argument("--precision", choices=("bf16", "fp32"), default="bf16")
-    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--ids", action="store_true", help="print the generated ids too")
     return parser.parse_args()
 
@@ -76,13 +69,12 @@ def main():
     arguments = parse_arguments()
     scratch = offline(arguments.device)  # noqa: F841  lives as long as this name
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM  # noqa: F401  now, so that its code counts as held before the model was loaded
 
     torch.set_num_threads(arguments.threads)
     prompts = [prompt_of(row) for row in read_rows(arguments.rows)[: arguments.prompts]]
     before = resident_bytes()
-    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attention)
+    model = load_model(arguments)
     model.to(arguments.device).eval()
     model.generation_config.eos_token_id = None  # nothing ends early, and no id is kept from being chosen
     generate(model, prompts[:1], 1, argparse.Namespace(**vars(arguments) | {"new_tokens": 2}))  # touches the weights
@@ -90,7 +82,6 @@ def main():
     if arguments.tried:
         batch, tried = fastest_batch(model, prompts, arguments)
     seconds, ids = generate(model, prompts, batch, arguments)
-    peak = peak_resident_bytes()
     print(json.dumps({
         "peer": "transformers",
         "settings": plain_settings(arguments) | {"batch": batch},
@@ -98,11 +89,9 @@ def main():
         "promptTokens": sum(map(len, prompts)),
         "newTokens": sum(map(len, ids)),
         "seconds": [seconds],
-        "peakResidentBytes": peak,
-        "peakMinusBaselineBytes": peak - before,
-        "peakDeviceBytes": peak_device_bytes(arguments.device),
+        **memory_fields(arguments, before, peak_resident_bytes()),
         **({"ids": ids} if arguments.ids else {}),
-        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "versions": versions("torch", "transformers"),
     }))
 
 

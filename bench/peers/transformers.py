@@ -6,39 +6,24 @@
 What Trainer computes, without its bookkeeping: the loss of a step is the sum over its learnt tokens divided by their number, gradients
 are clipped to norm 1, AdamW is torch's fused one. Order and batches are Trainer's. With --compile the first step pays for compilation.
 """
-import argparse
 import json
 import math
-import os
-import statistics
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 # This file is called transformers.py: with its folder in the path, `import transformers` would find it instead of the package.
 sys.path[0] = str(Path(__file__).resolve().parent / "common")
-from peer import MemorySampler, offline, peak_device_bytes, peak_resident_bytes, plain_settings, read_rows, resident_bytes  # noqa: E402
+from peer import (  # noqa: E402
+    MemorySampler, load_model, memory_fields, offline, read_rows, resident_bytes, training_fields, training_parser, versions,
+)
 
 IGNORE = -100
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--accumulation", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=3, help="optimizer steps, the warm-up steps included")
-    parser.add_argument("--warmup", type=int, default=1, help="first steps left out of the medians")
-    parser.add_argument("--precision", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
-    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
-    parser.add_argument("--checkpointing", choices=("on", "off"), default="off")
+    parser = training_parser(__doc__, checkpointing="off")
     parser.add_argument("--compile", action="store_true")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--learning-rate", type=float, default=5e-5)
-    parser.add_argument("--seed", type=int, default=42)
     return parser.parse_args()
 
 
@@ -104,15 +89,14 @@ def main():
     arguments = parse_arguments()
     scratch = offline(arguments.device)  # noqa: F841  lives as long as this name
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM  # noqa: F401  now, so that its code counts as held before the model was loaded
 
     torch.set_num_threads(arguments.threads)
     rows = read_rows(arguments.rows)
     before = resident_bytes()
     sampler = MemorySampler()
     sampler.start()
-    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
-    model = AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attention)
+    model = load_model(arguments)
     model.to(arguments.device).train()
     if arguments.checkpointing == "on":
         model.gradient_checkpointing_enable()
@@ -120,21 +104,11 @@ def main():
     steps, losses = train(arguments, rows, model, forward)
     peak = sampler.stop()
 
-    timed = steps[arguments.warmup :] or steps
-    median = lambda value: statistics.median(map(value, timed))
     print(json.dumps({
         "peer": "transformers",
-        "settings": plain_settings(arguments),
-        "steps": steps,
-        "losses": losses,
-        "medianStepSeconds": median(lambda step: step["seconds"]),
-        "tokensPerSecond": median(lambda step: step["tokens"] / step["seconds"]),
-        "supervisedTokensPerSecond": median(lambda step: step["supervised"] / step["seconds"]),
-        "peakResidentBytes": peak_resident_bytes(),
-        "peakMinusBaselineBytes": peak - before,
-        "peakDeviceBytes": peak_device_bytes(arguments.device),
-        "baselineBytes": before,
-        "versions": {name: version(name) for name in ("torch", "transformers")},
+        **training_fields(arguments, steps, losses),
+        **memory_fields(arguments, before, peak),
+        "versions": versions("torch", "transformers"),
     }))
 
 

@@ -9,51 +9,28 @@ standard output. Versions: test/golden/requirements.txt. Linux only (memory is r
 Adam's moments exist from the first optimizer step on: the memory peak of a run with fewer than two steps is too low. On a
 shared machine `cpuSeconds` (of all threads) tells more than `seconds`.
 """
-import argparse
 import json
-import os
 import signal
-import statistics
 import sys
 import time
-from importlib.metadata import version
 from pathlib import Path
 
 # This file is called trl.py: with its folder in the path, `import trl` would find it instead of the package.
 sys.path[0] = str(Path(__file__).resolve().parent / "common")
-from peer import MemorySampler, offline, peak_device_bytes, peak_resident_bytes, plain_settings, read_rows, resident_bytes  # noqa: E402
+from peer import (  # noqa: E402
+    MemorySampler, load_model, memory_fields, offline, read_rows, resident_bytes, training_fields, training_parser, versions,
+)
 
 
 def parse_arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
-    parser.add_argument("--model", type=Path, required=True, help="model folder")
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--accumulation", type=int, default=8)
-    parser.add_argument("--steps", type=int, default=3, help="optimizer steps, the warm-up steps included")
-    parser.add_argument("--warmup", type=int, default=1, help="first steps left out of the medians")
-    parser.add_argument("--precision", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
+    parser = training_parser(__doc__, checkpointing="on")
     parser.add_argument("--loss-type", choices=("chunked_nll", "nll"), default="chunked_nll")
-    parser.add_argument("--checkpointing", choices=("on", "off"), default="on")
-    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
-    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
-    parser.add_argument("--learning-rate", type=float, default=5e-5)
     parser.add_argument("--schedule", default="constant", help="lr_scheduler_type")
-    parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--max-seconds", type=int, default=3600, help="stop training after so long and report the finished steps")
     arguments = parser.parse_args()
     if min(arguments.batch, arguments.accumulation, arguments.steps, arguments.max_seconds) < 1:
         parser.error("--batch, --accumulation, --steps and --max-seconds must be at least 1")
     return arguments
-
-
-def load_model(arguments):
-    import torch
-    from transformers import AutoModelForCausalLM
-
-    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
-    return AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attention)
 
 
 def make_tokenizer():
@@ -139,22 +116,13 @@ def main():
     signal.alarm(0)
     peak = sampler.stop()
 
-    timed = clock.steps[arguments.warmup :] or clock.steps
-    median = lambda value: statistics.median(map(value, timed)) if timed else None
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     print(json.dumps({
         "peer": "trl",
-        "settings": plain_settings(arguments),
         "timedOut": timed_out,
-        "steps": clock.steps,
-        "losses": [row["loss"] for row in trainer.state.log_history if "loss" in row],
-        "medianStepSeconds": median(lambda step: step["seconds"]),
-        "tokensPerSecond": median(lambda step: step["tokens"] / step["seconds"]),
-        "supervisedTokensPerSecond": median(lambda step: step["supervised"] / step["seconds"]),
-        "peakResidentBytes": peak_resident_bytes(),
-        "peakMinusBaselineBytes": peak - before,
-        "peakDeviceBytes": peak_device_bytes(arguments.device),
-        "baselineBytes": before,
-        "versions": {name: version(name) for name in ("torch", "transformers", "trl", "accelerate")},
+        **training_fields(arguments, clock.steps, losses),
+        **memory_fields(arguments, before, peak),
+        "versions": versions("torch", "transformers", "trl", "accelerate"),
     }))
 
 

@@ -11,7 +11,7 @@ export const MACHINE = {
   gpus: [],
 };
 
-/** @returns {import('./read.mjs').ResultFile} */
+/** @returns {import('../measure/results.mjs').ResultFile} */
 export function resultFile(suite, results, more = {}) {
   return {
     schema: 1,

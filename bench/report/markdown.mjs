@@ -6,7 +6,7 @@ import { commitText, machines, machineText } from './sections.mjs';
 export const MARKERS = ['<!-- bench -->', '<!-- /bench -->'];
 
 /**
- * @param {readonly import('./read.mjs').ResultFile[]} results short runs are left out
+ * @param {readonly import('../measure/results.mjs').ResultFile[]} results short runs are left out
  * @returns {string} Markdown, a part for each machine
  */
 export function markdown(results) {

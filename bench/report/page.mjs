@@ -5,7 +5,7 @@ import { html } from './html.mjs';
 import { commitText, machines, machineText } from './sections.mjs';
 
 /**
- * @param {readonly import('./read.mjs').ResultFile[]} results
+ * @param {readonly import('../measure/results.mjs').ResultFile[]} results
  * @param {readonly { file: string, reason: string }[]} [skipped] files that are no results
  * @returns {string} HTML
  */

@@ -1,6 +1,7 @@
 // What result files say, as titles, tables and charts; the page and the text render these.
+
+import { newest } from '../measure/read-results.mjs';
 import { groupBy } from './group.mjs';
-import { newest } from './read.mjs';
 import { barsSection } from './sections/bars.mjs';
 import { decodeSection } from './sections/generation.mjs';
 import { historySection } from './sections/history.mjs';
@@ -20,7 +21,7 @@ import { tuneSection } from './sections/tune.mjs';
  * @property {string} [note]
  * @property {{ table?: Table, bars?: object, stack?: object, lines?: object, text?: string }[]} blocks of the page; charts as charts.mjs takes them
  * @property {Table} [summary] for the page of text
- * @property {import('./read.mjs').ResultFile} [file] that it shows
+ * @property {import('../measure/results.mjs').ResultFile} [file] that it shows
  */
 
 const BY_SUITE = {
@@ -36,8 +37,8 @@ const BY_SUITE = {
 
 /**
  * The sections of each machine, that of the newest result first.
- * @param {readonly import('./read.mjs').ResultFile[]} results
- * @returns {{ machine: object, files: import('./read.mjs').ResultFile[], sections: Section[] }[]} files: the newest of each suite
+ * @param {readonly import('../measure/results.mjs').ResultFile[]} results
+ * @returns {{ machine: object, files: import('../measure/results.mjs').ResultFile[], sections: Section[] }[]} files: the newest of each suite
  */
 export function machines(results) {
   const byDate = [...results].sort((a, b) => (a.date < b.date ? -1 : a.date > b.date ? 1 : 0));

@@ -6,7 +6,7 @@ const WIDTH = 100;
 
 /**
  * Tables of the newest results, in under 80 lines of at most 100 columns. Where there is more, the longest tables are cut and say so.
- * @param {readonly import('./read.mjs').ResultFile[]} results of one machine; of several, only the newest one's are shown
+ * @param {readonly import('../measure/results.mjs').ResultFile[]} results of one machine; of several, only the newest one's are shown
  */
 export function text(results) {
   const [newest] = machines(results);

@@ -1,5 +1,5 @@
 // FLOPs and bytes of one optimizer step, op by op, as our kernels do it. Sources: native/model/{gemma,block,head}.cpp for what is called,
-// native/gpu/bench.cpp for the least each op moves (costs.test.mjs compares with its figures in native/gpu/budgets.json).
+// native/bench for the least each op moves (costs.test.mjs compares with its figures in native/gpu/budgets.json).
 //
 // T tokens of a pass, R of them supervised, C hidden, H query heads, K key-value heads, D head size, I intermediate, V vocabulary, L layers.
 

@@ -53,7 +53,7 @@ describe('stepOps', () => {
       expect(total(stepOps(CONFIG_270M, passes, design), 'flops')).toBeCloseTo(needed, -3);
   });
 
-  it('agrees with gpu/bench.cpp on every op of a step of 16 x 512 tokens', () => {
+  it('agrees with native/bench on every op of a step of 16 x 512 tokens', () => {
     const { ops: budgets } = JSON.parse(
       readFileSync(new URL('../../native/gpu/budgets.json', import.meta.url), 'utf8'),
     );

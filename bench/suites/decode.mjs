@@ -1,8 +1,9 @@
 import { runWorker } from '../measure/child.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
 import { modelConfig, modelFolder } from '../measure/model.mjs';
+import { MODEL, PLACE } from '../measure/options.mjs';
 import { median } from '../measure/statistics.mjs';
-import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
+import { promptRows, ROW_OPTIONS } from '../measure/workload.mjs';
 
 /** Rows that an evaluation generates for, side by side; the command's own default. */
 const EVALUATION_BATCH = 16;
@@ -10,7 +11,7 @@ const EVALUATION_BATCH = 16;
 export const decode = {
   summary: 'Greedy generation: prefill and decode tokens/s by batch size, and the time of an evaluation.',
   options: {
-    model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+    ...MODEL,
     ...ROW_OPTIONS,
     batches: { type: 'string', default: '1,4,16,64', help: 'Batch sizes.' },
     'new-tokens': { type: 'string', default: '33', help: 'New tokens a prompt; the first comes from prefill.' },
@@ -20,9 +21,7 @@ export const decode = {
       default: '109',
       help: 'Rows of the evaluation, 64 new tokens each; 0 for none.',
     },
-    dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
-    device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
-    threads: { type: 'string', default: '0', help: 'CPU threads; 0 for one a core.' },
+    ...PLACE,
   },
   short: { batches: '1,16', 'new-tokens': '17', repeat: '1', 'evaluate-rows': '16' },
 
@@ -62,15 +61,6 @@ export const decode = {
     return { settings: { ...options, prompts: 'what comes before the answer of completion rows' }, results, bars: [] };
   },
 };
-
-/** Prompts are completion rows without their answers. */
-export function promptRows(options, config) {
-  const tokens = Math.max(Number(options['new-tokens']), 64);
-  return rowsFile(options, {
-    loss: 'completion',
-    config: { ...config, maxPositionEmbeddings: config.maxPositionEmbeddings - tokens },
-  });
-}
 
 /** Prefill is the time to one new token, decode what the others take beyond it. */
 function ofBatch(batch, measured) {

@@ -1,16 +1,16 @@
 import { modelConfig, modelFolder } from '../measure/model.mjs';
-import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
+import { MODEL } from '../measure/options.mjs';
+import { promptRows, ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
 import { bars } from '../peers/bars.mjs';
 import { CONTENDERS, peerVersions } from '../peers/contenders.mjs';
 import { compareGeneration } from '../peers/generation.mjs';
 import { compareTraining } from '../peers/training.mjs';
-import { promptRows } from './decode.mjs';
 
 export const peers = {
   summary: 'Against TRL and transformers on the same rows, in turns: speed, memory, losses; training and generation.',
   options: {
     python: { type: 'string', default: 'python3', help: 'Interpreter with torch, transformers and trl.' },
-    model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+    ...MODEL,
     ...ROW_OPTIONS,
     losses: {
       type: 'string',

@@ -2,9 +2,10 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { readResults } from '../measure/read-results.mjs';
+import { RESULTS } from '../measure/results.mjs';
 import { markdown, withTable } from '../report/markdown.mjs';
 import { renderPage } from '../report/page.mjs';
-import { readResults } from '../report/read.mjs';
 
 export { renderPage } from '../report/page.mjs';
 export { text } from '../report/text.mjs';
@@ -15,7 +16,7 @@ const inside = (path) => fileURLToPath(new URL(path, import.meta.url));
 export const report = {
   summary: 'All results as one HTML page; with --markdown the table for the README.',
   options: {
-    results: { type: 'string', default: inside('../results'), help: 'Folder with result files.' },
+    results: { type: 'string', default: RESULTS, help: 'Folder with result files.' },
     out: { type: 'string', default: 'bench-report.html', help: 'The page to write.' },
     markdown: { type: 'boolean', default: false, help: 'Print the table for the README instead.' },
     readme: {

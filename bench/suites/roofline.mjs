@@ -1,9 +1,9 @@
 // Modelled time of each phase of an optimizer step, with what was measured beside it.
 import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import { CONFIG_270M } from '../measure/model.mjs';
+import { newest, readResults } from '../measure/read-results.mjs';
+import { RESULTS } from '../measure/results.mjs';
 import { workloadLengths } from '../measure/workload.mjs';
-import { newest, readResults } from '../report/read.mjs';
 import { DESIGNS, stepOps } from '../roofline/costs.mjs';
 import { cpuRates, GPUS, modelPhases, wholeStep } from '../roofline/model.mjs';
 import { modelTwoGpus, TWO_GPU_DESIGNS } from '../roofline/two-gpus.mjs';
@@ -23,7 +23,7 @@ export const roofline = {
     target: { type: 'string', default: 'all', help: `One of ${TARGETS.join(', ')}, or all.` },
     results: {
       type: 'string',
-      default: fileURLToPath(new URL('../results', import.meta.url)),
+      default: RESULTS,
       help: 'Folder with the results of suites kernels and train to compare with.',
     },
   },
@@ -55,7 +55,7 @@ export const roofline = {
   },
 };
 
-/** 16 sequences of the workload's mean lengths, and of 512 tokens with 60 supervised (what native/gpu/bench.cpp times). */
+/** 16 sequences of the workload's mean lengths, and of 512 tokens with 60 supervised (what native/bench times). */
 async function workloads() {
   const lengths = await workloadLengths();
   const mean = (field) => Math.round(lengths.reduce((sum, row) => sum + row[field], 0) / lengths.length);

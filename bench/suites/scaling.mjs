@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runWorker } from '../measure/child.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
+import { PLACE } from '../measure/options.mjs';
 import { exponentOf } from '../measure/power-law.mjs';
 import { median } from '../measure/statistics.mjs';
 import { writeRows } from '../measure/workload.mjs';
@@ -36,9 +37,7 @@ export const scaling = {
       default: 'sliding,full sliding,sliding',
       help: 'Layers of the model for it, the first for memory.',
     },
-    dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
-    device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
-    threads: { type: 'string', default: '0', help: 'CPU threads; 0 for one a core.' },
+    ...PLACE,
   },
   short: { sequences: '1,4,16', rounds: '1', lengths: '2048,8192', layers: 'sliding,full' },
 

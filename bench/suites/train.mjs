@@ -2,6 +2,7 @@ import { runWorker } from '../measure/child.mjs';
 import { measuredLimits } from '../measure/limits.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
 import { modelConfig, modelFolder } from '../measure/model.mjs';
+import { MODEL, PLACE } from '../measure/options.mjs';
 import { phaseSeconds } from '../measure/phases.mjs';
 import { median, spread } from '../measure/statistics.mjs';
 import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
@@ -11,7 +12,7 @@ import { modelPhases, wholeStep } from '../roofline/model.mjs';
 export const train = {
   summary: 'Training steps: tokens/s, seconds by phase, peak memory, share of the measured peak.',
   options: {
-    model: { type: 'string', default: '', help: 'Model folder; random weights of the 270M shape without it.' },
+    ...MODEL,
     ...ROW_OPTIONS,
     losses: { type: 'string', default: 'full,completion', help: 'Which tokens are learnt: full, completion or both.' },
     steps: { type: 'string', default: '4', help: 'Optimizer steps, the warm-up included; one more is profiled.' },
@@ -26,9 +27,7 @@ export const train = {
     },
     recompute: { type: 'string', default: 'elementwise', help: 'Make again in backward: none, elementwise or blocks.' },
     precision: { type: 'string', default: '', help: 'amp, bf16 (no float32 masters) or fp32, in place of --dtype.' },
-    dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
-    device: { type: 'string', default: 'cpu', help: 'cpu, cuda, cuda:1, …' },
-    threads: { type: 'string', default: '0', help: 'CPU threads; 0 for one a core.' },
+    ...PLACE,
   },
   short: { steps: '2', sequences: '8' },
 

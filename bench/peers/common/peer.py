@@ -1,13 +1,50 @@
-"""What the peers' programs share: rows, memory, and the environment that keeps them offline. Nothing of torch is imported before `offline`."""
+"""What the peers' programs share: options, rows, memory, results, and the environment that keeps them offline. Nothing of torch is imported
+before `offline`."""
+import argparse
 import json
 import os
+import statistics
 import sys
 import tempfile
 import threading
+from importlib.metadata import version
 from pathlib import Path
 
 sys.dont_write_bytecode = True
 PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def parser_of(description):
+    """With the options of every program."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=Path, required=True, help="JSONL of {input_ids, labels}")
+    parser.add_argument("--model", type=Path, required=True, help="model folder")
+    parser.add_argument("--attention", choices=("sdpa", "eager"), default="sdpa")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    return parser
+
+
+def training_parser(description, checkpointing):
+    """With those of every program that trains; `checkpointing`: "on" or "off", what it does unless told."""
+    parser = parser_of(description)
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--accumulation", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=3, help="optimizer steps, the warm-up steps included")
+    parser.add_argument("--warmup", type=int, default=1, help="first steps left out of the medians")
+    parser.add_argument("--precision", choices=("amp", "bf16", "fp32"), default="amp", help="amp: float32 weights, bf16 autocast")
+    parser.add_argument("--checkpointing", choices=("on", "off"), default=checkpointing)
+    parser.add_argument("--learning-rate", type=float, default=5e-5)
+    parser.add_argument("--seed", type=int, default=42)
+    return parser
+
+
+def load_model(arguments):
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    dtype = torch.bfloat16 if arguments.precision == "bf16" else torch.float32
+    return AutoModelForCausalLM.from_pretrained(arguments.model, dtype=dtype, attn_implementation=arguments.attention)
 
 
 def offline(device):
@@ -69,3 +106,31 @@ class MemorySampler(threading.Thread):
 
 def plain_settings(arguments):
     return {name: str(value) if isinstance(value, Path) else value for name, value in vars(arguments).items()}
+
+
+def versions(*names):
+    return {name: version(name) for name in names}
+
+
+def memory_fields(arguments, before, most):
+    """Bytes: at most in all and on a GPU; at most and at the start, after imports."""
+    return {
+        "peakResidentBytes": peak_resident_bytes(),
+        "peakMinusBaselineBytes": most - before,
+        "peakDeviceBytes": peak_device_bytes(arguments.device),
+        "baselineBytes": before,
+    }
+
+
+def training_fields(arguments, steps, losses):
+    """Steps are {seconds, cpuSeconds, tokens, paddedTokens, supervised}; medians are of those after the warm-up."""
+    timed = steps[arguments.warmup :] or steps
+    median = lambda value: statistics.median(map(value, timed)) if timed else None
+    return {
+        "settings": plain_settings(arguments),
+        "steps": steps,
+        "losses": losses,
+        "medianStepSeconds": median(lambda step: step["seconds"]),
+        "tokensPerSecond": median(lambda step: step["tokens"] / step["seconds"]),
+        "supervisedTokensPerSecond": median(lambda step: step["supervised"] / step["seconds"]),
+    }

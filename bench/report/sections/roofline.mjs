@@ -26,15 +26,7 @@ export function rooflineSection({ results }) {
       columns: ['step', 'loss', 'tokens', 'modelled', 'tokens/s', 'measured', 'measured/modelled'],
       rows: [...one, ...two.filter(({ design, link }) => design === two[0].design && link === two[0].link)]
         .filter(({ tokens }) => tokens === steps[0].tokens)
-        .map((step) => [
-          titleOf(step.target),
-          step.loss,
-          workOf(step),
-          duration(step.seconds),
-          number(step.tokensPerSecond),
-          measuredOf(step),
-          step.measuredSeconds ? times(step.measuredSeconds / step.seconds) : '',
-        ]),
+        .map((step) => [...cellsOf(step), step.measuredSeconds ? times(step.measuredSeconds / step.seconds) : '']),
       notes: absent.map(({ missing }) => missing),
     },
   };
@@ -43,6 +35,16 @@ export function rooflineSection({ results }) {
 const workOf = ({ sequences, tokens }) => `${sequences} x ${tokens}`;
 const measuredOf = ({ measuredSeconds, note }) =>
   measuredSeconds ? duration(measuredSeconds) : note ? 'no such machine' : 'not measured';
+
+/** What both tables begin with: step, loss, tokens, modelled, tokens/s, measured. */
+const cellsOf = (step) => [
+  titleOf(step.target),
+  step.loss,
+  workOf(step),
+  duration(step.seconds),
+  number(step.tokensPerSecond),
+  measuredOf(step),
+];
 
 /** A chart for each target, of the first of its workloads. */
 function charts(phases) {
@@ -64,17 +66,7 @@ function charts(phases) {
 function stepTable(steps) {
   return {
     columns: ['', 'loss', 'tokens', 'modelled', 'tokens/s', 'measured', 'floor at peak rates', 'bound by', 'launches'],
-    rows: steps.map((step) => [
-      titleOf(step.target),
-      step.loss,
-      workOf(step),
-      duration(step.seconds),
-      number(step.tokensPerSecond),
-      measuredOf(step),
-      duration(step.floorSeconds),
-      step.boundBy,
-      number(step.launches),
-    ]),
+    rows: steps.map((step) => [...cellsOf(step), duration(step.floorSeconds), step.boundBy, number(step.launches)]),
   };
 }
 
