@@ -28,10 +28,10 @@ const NATIVE = {
   gpu: ['gpu', 'core'],
   core: ['core', 'gpu'],
   ops: ['ops', 'core', 'cpu', 'gpu'],
-  model: ['model', 'ops', 'core'],
-  comm: ['comm', 'ops', 'core'],
+  comm: ['comm', 'core'],
+  model: ['model', 'comm', 'ops', 'core'],
   training: ['training', 'model', 'comm', 'ops', 'core'],
-  api: ['api', 'training', 'model', 'ops', 'core', 'cpu', 'gpu'],
+  api: ['api', 'training', 'model', 'comm', 'ops', 'core', 'cpu', 'gpu'],
   bind: ['bind', 'api'],
 };
 

@@ -17,6 +17,7 @@ typedef enum {
   GT_DEVICE,
   GT_CANCELLED,
   GT_INTERNAL,
+  GT_RANK, /* another rank was lost, or differs from this one */
 } gt_status;
 
 typedef enum { GT_FLOAT32 = 0, GT_BFLOAT16 = 1, GT_FLOAT16 = 2 } gt_dtype; /* float16: files only */

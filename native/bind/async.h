@@ -32,6 +32,7 @@ inline const char* code_of(gt_status status) {
     case GT_FILE: return "ERR_GEMMATUNE_FILE";
     case GT_DEVICE: return "ERR_GEMMATUNE_DEVICE";
     case GT_CANCELLED: return "ERR_GEMMATUNE_CANCELLED";
+    case GT_RANK: return "ERR_GEMMATUNE_RANK";
     case GT_INTERNAL: break;
   }
   return "ERR_GEMMATUNE_INTERNAL";

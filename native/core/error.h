@@ -7,7 +7,7 @@
 namespace gt {
 
 // Keep in step with gt_status in api/gemmatune.h.
-enum class Code { kArgument = 1, kShape, kMemory, kFile, kDevice, kCancelled, kInternal };
+enum class Code { kArgument = 1, kShape, kMemory, kFile, kDevice, kCancelled, kInternal, kRank };
 
 struct Error : std::runtime_error {
   Code code;

@@ -113,10 +113,20 @@ Metrics Gemma::score(const Batch& batch, float* logprobs) {
   return head_forward(device_, head_memory_, config_, head_weights(), a.x.back(), supervised, logprobs);
 }
 
-Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, Keep keep) {
-  check(batch);
+Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass) {
+  const Keep keep = pass.keep;
+  const auto complete = [&](int64_t first, int64_t end) { if (pass.complete) pass.complete(first, end); };
+  const auto complete_norms_and_embedding = [&] {
+    complete(table_.decayed(), table_.total());
+    complete(0, table_.matrices(0).first);
+  };
+  if (batch.T > 0) check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
-  if (supervised.rows.empty()) return {};  // nothing to learn: the gradient is zero
+  if (supervised.rows.empty()) {  // nothing to learn: the gradient is zero
+    for (int64_t l = config_.num_layers - 1; l >= 0; l--) complete(table_.matrices(l).first, table_.matrices(l).second);
+    complete_norms_and_embedding();
+    return {};
+  }
   Activations a = activations(batch, keep);
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
   forward(a, packing, batch);
@@ -137,8 +147,10 @@ Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, Keep keep
     }
     block_backward(device_, config_, l, w, dw, rope(l), packing, x_out, kept, a.gradients, next_norm(a, l, gradients));
     if (l == 0) input_norm_backward(device_, w, dw, x_in, kept, a.gradients);
+    complete(table_.matrices(l).first, table_.matrices(l).second);
   }
   embedding_backward(device_, dhead.embedding, a.gradients.dx, host_ids(batch.tokens, batch.T), embedding_scale());
+  complete_norms_and_embedding();
   return metrics.wait();  // a GPU is in the middle of the backward pass then
 }
 

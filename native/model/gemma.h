@@ -1,5 +1,8 @@
 // The model: weights and the pass over a batch, forward and backward. Reads as the architecture does: embed, blocks, head.
 #pragma once
+#include <functional>
+
+#include "comm/communicator.h"
 #include "model/activations.h"
 #include "model/block.h"
 #include "model/head.h"
@@ -14,6 +17,17 @@ struct Batch {
   const int32_t* starts;
   int64_t S;
   const int32_t* targets;  // [T], -100 = none; null where no loss is wanted
+};
+
+// How a training pass runs.
+struct Pass {
+  Keep keep = Keep::all;  // inputs, most or all, less and less of it recomputed. Same bits.
+  // Not null: the vocabulary is cut between these ranks (model/vocabulary.h) and the pass is collective: every rank calls accumulate with its own batch,
+  // which may be empty (T = 0).
+  comm::Communicator* split = nullptr;
+  // Hears of elements [first, end) of the gradient to which this pass adds nothing more, as soon as that is queued: each layer's matrices from the last layer to
+  // the first, then all norms, then the embedding. Always the same ranges in the same order, also for a pass that has nothing to learn.
+  std::function<void(int64_t first, int64_t end)> complete;
 };
 
 class Gemma {
@@ -33,8 +47,8 @@ class Gemma {
   // Forward only.
   Metrics score(const Batch& batch, float* logprobs);
   // Forward and backward: adds to `gradients` [table().total()], an arena in table order, float32 or on the CPU bfloat16. The gradient is that
-  // of the sum over targets. `keep`: inputs, most or all, less and less of it recomputed. Same bits.
-  Metrics accumulate(const Batch& batch, const Tensor& gradients, Keep keep);
+  // of the sum over targets.
+  Metrics accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass);
   // Memory that accumulate takes for a batch of that many tokens and targets.
   int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep) const;
 

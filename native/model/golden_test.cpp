@@ -117,7 +117,7 @@ std::vector<float> weights_of(Gemma& model) {
 class NearestTrainer {
  public:
   explicit NearestTrainer(Gemma& model) : model_(model), gradients_(size_t(model.table().total())), m_(gradients_), v_(gradients_) {}
-  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), Keep::all); }
+  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), {}); }
   void update(AdamW options) {
     double norm;
     global_norm(model_.device(), Tensor(&norm, DType::f64, {1}), gradients());

@@ -5,6 +5,7 @@
 // remainders are arenas of the same layout, so that AdamW, the norm and a reduction over ranks each are one pass.
 #pragma once
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/arena.h"
@@ -27,6 +28,12 @@ class ParameterTable {
   const std::vector<Parameter>& rows() const { return rows_; }
   int64_t total() const { return total_; }        // elements in an arena, padding included
   int64_t decayed() const { return decayed_; }    // elements of the decayed part, at the front
+
+  // The elements that hold one layer's matrices, gaps included.
+  std::pair<int64_t, int64_t> matrices(int64_t layer) const {  // first, end
+    const bool last = layer + 1 == int64_t(layers_.size());
+    return {layers_[size_t(layer)].qkv, last ? decayed_ : layers_[size_t(layer) + 1].qkv};
+  }
 
   // Views into an arena of this layout.
   Tensor embedding(void* arena, DType t) const { return view(arena, t, embedding_, {config_.vocab_size, config_.hidden_size}); }

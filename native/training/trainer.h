@@ -20,7 +20,7 @@ class Trainer {
   void set_keep(Keep keep) { keep_ = keep; }
 
   // Adds the gradient of the batch's summed token losses.
-  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), keep_); }
+  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), {keep_, nullptr, {}}); }
 
   // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient. Waits for the device once, at the end.
   // The weight decay is for matrices; norms have none.

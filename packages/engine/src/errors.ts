@@ -9,6 +9,8 @@ export const ERROR_CODES = [
   'ERR_GEMMATUNE_INTERNAL',
   'ERR_GEMMATUNE_BUSY',
   'ERR_GEMMATUNE_CLOSED',
+  /** Another rank was lost, or differs from this one. */
+  'ERR_GEMMATUNE_RANK',
 ] as const;
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
