@@ -240,7 +240,7 @@ gt_status gt_model_share(gt_model* model, gt_group* group, const gt_sharing* s, 
     Trainer& trainer = model->training();
     require(!model->ranks, Code::kArgument, "the model is shared already; share it once");
     auto ranks = comm::connect(model->device, group->joined(), s->collectives, gloo_plugin());
-    trainer.share(*ranks, {s->wire == GT_BFLOAT16 ? DType::bf16 : DType::f32, s->cut_vocabulary != 0 && ranks->size() > 1});
+    trainer.share(*ranks, {s->wire == GT_BFLOAT16 ? DType::bf16 : DType::f32, s->sharded != 0 && ranks->size() > 1});
     model->ranks = std::move(ranks);
     library[model->ranks->library().copy(library, 63)] = 0;
   });

@@ -131,7 +131,7 @@ typedef struct {
 typedef struct {
   const char* collectives;     /* "auto" (nccl on cuda, gloo elsewhere), "gloo" or "nccl" */
   gt_dtype wire;               /* of float32 gradients on the link */
-  int32_t cut_vocabulary;      /* each rank trains its own slice of the vocabulary */
+  int32_t sharded;             /* each rank trains its slice of the vocabulary, and updates its share of every layer */
 } gt_sharing;
 
 typedef struct { /* what sharing has cost so far */
@@ -178,7 +178,7 @@ gt_status gt_model_update(gt_model* model, const gt_update* update, gt_update_re
 /* From now on accumulate and update are done together with the other ranks, which must hold the same weights and moments. Collective, once a model.
  * The group must outlive the model. library[64]: "gloo 0.5.0". GT_DEVICE where the library is missing, with what to do. */
 gt_status gt_model_share(gt_model* model, gt_group* group, const gt_sharing* sharing, char* library);
-/* With a cut vocabulary: every rank's copy of weights and moments is as the owners have it. Collective; wanted before score, generate, save. */
+/* In a sharded model: every rank's copy of weights and moments is as the owners have it. Collective; wanted before score, generate, save. */
 gt_status gt_model_complete_copies(gt_model* model);
 gt_status gt_model_checksum(gt_model* model, uint64_t* sum); /* of weights and moments */
 gt_status gt_model_traffic(const gt_model* model, gt_traffic* traffic);

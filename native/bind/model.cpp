@@ -194,7 +194,7 @@ Napi::Value Model::share(const Napi::CallbackInfo& info) {
   const Napi::Object o = object(info[1], "sharing");
   const std::string collectives = string(o.Get("collectives"), "collectives");
   const gt_dtype wire = gt_dtype(one_of(o.Get("wire"), "wire", {"float32", "bfloat16"}));
-  const int32_t cut = boolean(o, "vocabularyParallel");
+  const int32_t cut = boolean(o, "sharded");
   const auto library = std::make_shared<std::string>(64, '\0');
   const auto handle = idle(info.Env());
   handle->group = group;

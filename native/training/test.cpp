@@ -133,20 +133,20 @@ TEST(ranks_train_as_one_does_in_float32) {
   const Golden g = read_golden();
   const std::vector<float> start = start_of(g);
   const Run alone = train_alone(g, {});
-  for (bool cut : {false, true})
+  for (bool sharded : {false, true})
     for (int size : {1, 2, 3, 4}) {
       Settings s;
-      s.sharing.cut_vocabulary = cut;
-      compare(cut ? "cut vocabulary" : "whole vocabulary", train_together(g, s, size), alone, start, 2e-6, 1e-3);
+      s.sharing.sharded = sharded;
+      compare(sharded ? "sharded" : "whole", train_together(g, s, size), alone, start, 2e-6, 1e-3);
     }
 }
 
 TEST(ranks_give_the_same_bits_in_every_run) {
   const Golden g = read_golden();
-  for (bool cut : {false, true}) {
+  for (bool sharded : {false, true}) {
     Settings s;
-    s.sharing.cut_vocabulary = cut;
-    check(train_together(g, s, 3)[0].checksum == train_together(g, s, 3)[0].checksum, cut ? "cut" : "whole", " vocabulary");
+    s.sharing.sharded = sharded;
+    check(train_together(g, s, 3)[0].checksum == train_together(g, s, 3)[0].checksum, sharded ? "sharded" : "whole");
   }
 }
 
@@ -156,9 +156,9 @@ TEST(gradients_may_travel_in_bfloat16) {
   const Golden g = read_golden();
   const std::vector<float> start = start_of(g);
   const Run alone = train_alone(g, {});
-  for (bool cut : {false, true}) {
+  for (bool sharded : {false, true}) {
     Settings s;
-    s.sharing = {DType::bf16, cut};
+    s.sharing = {DType::bf16, sharded};
     compare("bfloat16 on the wire", train_together(g, s, 2), alone, start, 1e-3, 0.05);
   }
 }
@@ -167,9 +167,9 @@ TEST(ranks_train_in_bfloat16_with_and_without_masters) {
   const Golden g = read_golden();
   const std::vector<float> start = start_of(g);
   for (bool masters : {true, false})
-    for (bool cut : {false, true}) {
+    for (bool sharded : {false, true}) {
       Settings s;
-      s.dtype = DType::bf16, s.masters = masters, s.sharing.cut_vocabulary = cut;
+      s.dtype = DType::bf16, s.masters = masters, s.sharing.sharded = sharded;
       compare(masters ? "bfloat16 with masters" : "pure bfloat16", train_together(g, s, 2), train_alone(g, s), start, 0.02, masters ? 0.2 : 0.6);
     }
 }
@@ -180,10 +180,10 @@ TEST(two_emulated_gpus_train_as_one_does) {
   const Golden g = read_golden();
   const std::vector<float> start = start_of(g);
   for (gpu::Level level : {gpu::Level::sm75, gpu::Level::sm80})
-    for (bool cut : {false, true}) {
+    for (bool sharded : {false, true}) {
       Settings s;
-      s.kind = DeviceKind::emulated, s.level = level, s.dtype = DType::bf16, s.updates = 2, s.sharing = {DType::bf16, cut};
-      compare(cut ? "emulated, cut vocabulary" : "emulated, whole vocabulary", train_together(g, s, 2), train_alone(g, s), start, 0.02, 0.2);
+      s.kind = DeviceKind::emulated, s.level = level, s.dtype = DType::bf16, s.updates = 2, s.sharing = {DType::bf16, sharded};
+      compare(sharded ? "emulated, sharded" : "emulated, whole", train_together(g, s, 2), train_alone(g, s), start, 0.02, 0.2);
     }
 }
 

@@ -37,8 +37,8 @@ class Trainer {
   // Forgets what was accumulated since the last update.
   void discard();
 
-  // With a cut vocabulary each rank holds only its own rows as they are after an update: this brings all of them to all ranks. Collective; does nothing where
-  // nothing is out of date.
+  // In a sharded model each rank holds only its own part as it is after an update: this brings every part, weights and moments, to all ranks. Collective; does nothing
+  // where nothing is out of date.
   void complete_copies();
   // Of weights and moments: equal where these are, bit for bit. Refuses while copies are out of date.
   uint64_t checksum();
@@ -52,6 +52,7 @@ class Trainer {
   Tensor arena(const Buffer& b) const { return Tensor(b.data(), dtype_, {model_.table().total()}); }
   // The norm of the gradient goes to norm_, on the device.
   void measure_norm();
+  void complete_layers();
 
   Gemma& model_;
   Keep keep_;
@@ -59,7 +60,8 @@ class Trainer {
   Buffer gradients_, exp_avg_, exp_avg_sq_;
   Buffer norm_;  // float64 [1], of the gradient
   std::optional<Sharing> sharing_;
-  bool copies_out_of_date_ = false;
+  bool layers_out_of_date_ = false;  // weights that passes read
+  bool copies_out_of_date_ = false;  // all that others have updated
 };
 
 }  // namespace gt

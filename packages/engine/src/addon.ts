@@ -152,7 +152,7 @@ export interface NativeModel {
   accumulate(batch: Batch, last: boolean): Promise<BatchMetrics>;
   /** Once, by every rank. Resolves to the library's name and version. */
   share(group: NativeGroup, sharing: Required<SharingOptions>): Promise<string>;
-  /** By every rank: weights and moments of a cut vocabulary are as their owners have them. */
+  /** By every rank: weights and moments are as their owners have them. */
   completeCopies(): Promise<void>;
   /** Of weights and moments. */
   checksum(): Promise<bigint>;

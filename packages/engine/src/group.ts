@@ -26,8 +26,11 @@ export interface SharingOptions {
   collectives?: 'auto' | 'gloo' | 'nccl';
   /** What gradients are on the link; sums are float32 either way. Default float32. */
   wire?: 'float32' | 'bfloat16';
-  /** Each rank trains its own slice of the vocabulary: far fewer bytes on the link. Default true. */
-  vocabularyParallel?: boolean;
+  /**
+   * Each rank trains a part of the model: its slice of the vocabulary, and its share of every layer's update. Fewer bytes on the link, and less to do.
+   * Default true; false adds up whole gradients, and every rank makes the whole update.
+   */
+  sharded?: boolean;
 }
 
 /** What sharing has cost so far. */

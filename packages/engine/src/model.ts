@@ -179,8 +179,8 @@ export class Model implements AsyncDisposable {
    * with ERR_GEMMATUNE_RANK where a rank is lost, now or in any later call.
    */
   async share(group: Group, options: SharingOptions = {}): Promise<{ collectives: string }> {
-    const { collectives = 'auto', wire = 'float32', vocabularyParallel = true } = options;
-    const sharing = { collectives, wire, vocabularyParallel };
+    const { collectives = 'auto', wire = 'float32', sharded = true } = options;
+    const sharing = { collectives, wire, sharded };
     return { collectives: await this.#call(() => this.#native.share(nativeGroup(group), sharing)) };
   }
 
@@ -193,7 +193,7 @@ export class Model implements AsyncDisposable {
   }
 
   /**
-   * With a vocabulary cut between ranks each rank trains its own rows of the embedding; this brings all of them, weights and moments, to every rank.
+   * In a sharded model each rank updates its own part; this brings all parts, weights and moments, to every rank.
    * Every rank calls it before score, generate, save or saveState.
    */
   completeCopies(): Promise<void> {
