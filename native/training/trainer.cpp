@@ -88,7 +88,7 @@ void Trainer::measure_norm() {
   std::vector<Sharing::Range> ranges = sharing_->updated();
   ranges.push_back({model_.table().decayed(), model_.table().total()});
   const Buffer memory(device, int64_t(ranges.size() * sizeof(double)));
-  double* const on_device = static_cast<double*>(memory.data());
+  double* const on_device = reinterpret_cast<double*>(memory.data());
   for (size_t i = 0; i < ranges.size(); i++) global_norm(device, Tensor(on_device + i, DType::f64, {1}), gradients().rows(ranges[i].first, ranges[i].end - ranges[i].first));
   std::vector<double> norms(ranges.size());
   device.copy_to_host(norms.data(), on_device, norms.size() * sizeof(double));
