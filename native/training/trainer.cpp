@@ -23,7 +23,8 @@ void Trainer::share(comm::Communicator& ranks, SharingOptions options) {
 }
 
 Metrics Trainer::accumulate(const Batch& batch, bool last) {
-  Pass pass{keep_, nullptr, {}};
+  Pass pass;
+  pass.keep = keep_;
   if (!sharing_) return model_.accumulate(batch, gradients(), pass);
   complete_layers();
   if (sharing_->sharded()) pass.split = &sharing_->ranks();
