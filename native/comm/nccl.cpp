@@ -9,15 +9,13 @@
 #include <optional>
 #include <thread>
 
+#include "comm/clock.h"
 #include "comm/nccl_library.h"
 #include "comm/operands.h"
 #include "comm/queue.h"
 
 namespace gt::comm {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 constexpr auto kSettlePoll = std::chrono::microseconds(50);  // between a call and the work that it queues
 constexpr auto kWatchPoll = std::chrono::milliseconds(2);    // for collectives under way; also how finely Traffic::busy is told
@@ -50,7 +48,7 @@ nccl::Type type_of(const char* op, const char* what, const Tensor& x) {
 struct UnderWay {
   std::string what;
   gpu::Mark before, after;                // the compute work that it waits for; itself
-  std::optional<Clock::time_point> begun;  // seen that `before` had passed
+  std::optional<double> begun;  // seen that `before` had passed
 };
 
 // Three threads: the caller's; the queue's, which queues collectives on the lane when all ranks have come to them; and the watch's. NCCL has no timeout: a rank
@@ -111,31 +109,31 @@ class Nccl final : public Communicator {
 
   // Also tells whether the collectives before it went well: they are done then.
   void barrier(const char* what) override {
-    const auto begin = Clock::now();
+    const double begun = now();
     throw_if_failed();
     queue_->drain();
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [&] { return under_way_.empty(); });
     lock.unlock();
     exchange(text("barrier, ", what), "");
-    add_wait(begin);
+    add_wait(begun);
   }
 
   void wait() override {
-    const auto begin = Clock::now();
+    const double begun = now();
     queue_->drain();
     throw_if_failed();
     std::unique_lock lock(mutex_);
     const gpu::Mark last = last_;
     lock.unlock();
     if (last) device_.gpu().wait_for(last);
-    add_wait(begin);
+    add_wait(begun);
   }
 
   std::vector<std::string> gather(const std::string& mine, const char* what) override {
-    const auto begin = Clock::now();
+    const double begun = now();
     std::vector<std::string> all = exchange(text("gather of ", what), mine);
-    add_wait(begin);
+    add_wait(begun);
     return all;
   }
 
@@ -199,11 +197,11 @@ class Nccl final : public Communicator {
 
   // Waits until NCCL has queued what a call gave it; the first collective also connects the ranks in this time.
   void settle(std::unique_lock<std::mutex>& lock, nccl::Result status, const std::string& what) {
-    const auto begin = Clock::now();
+    const double begun = now();
     while (status == nccl::kInProgress && !failing_) {
       changed_.wait_for(lock, kSettlePoll);
       if (failing_ || fail_if_lost(lock, what)) break;
-      if (seconds_since(begin) > rendezvous_.rank_timeout()) fail(lock, [&] { return no_progress(what); });
+      if (now() - begun > rendezvous_.rank_timeout()) fail(lock, [&] { return no_progress(what); });
       else if (const nccl::Result asked = nccl_.async_error(comm_, &status); asked != nccl::kSuccess) status = asked;
     }
     if (!is_good(status)) fail(lock, [&] { return explained(what, words(status)); });
@@ -227,12 +225,12 @@ class Nccl final : public Communicator {
   void look(std::unique_lock<std::mutex>& lock) {
     try {
       for (; !under_way_.empty() && lane_->passed(under_way_.front().after); under_way_.pop_front()) {
-        if (under_way_.front().begun) traffic_.busy += seconds_since(*under_way_.front().begun);
+        if (under_way_.front().begun) traffic_.busy += now() - *under_way_.front().begun;
         changed_.notify_all();
       }
       if (under_way_.empty()) return;
       UnderWay& first = under_way_.front();
-      if (!first.begun && lane_->passed(first.before)) first.begun = Clock::now();
+      if (!first.begun && lane_->passed(first.before)) first.begun = now();
     } catch (const Error& e) {
       return fail(lock, [&] { return explained(under_way_.front().what, e.what()); });
     }
@@ -241,8 +239,8 @@ class Nccl final : public Communicator {
     nccl::Result status = nccl::kSuccess;
     if (const nccl::Result asked = nccl_.async_error(comm_, &status); asked != nccl::kSuccess) status = asked;
     if (!is_good(status)) return fail(lock, [&] { return explained(what, words(status)); });
-    const auto begun = under_way_.front().begun;
-    if (begun && seconds_since(*begun) > rendezvous_.rank_timeout()) fail(lock, [&] { return no_progress(what); });
+    const std::optional<double> begun = under_way_.front().begun;
+    if (begun && now() - *begun > rendezvous_.rank_timeout()) fail(lock, [&] { return no_progress(what); });
   }
 
   // ---- failure
@@ -305,16 +303,16 @@ class Nccl final : public Communicator {
     }
   }
 
-  void add_wait(Clock::time_point begin) {
+  void add_wait(double begun) {
     const std::lock_guard lock(mutex_);
-    traffic_.waited += seconds_since(begin);
+    traffic_.waited += now() - begun;
   }
 
   // In order, when all is done: NCCL may still be passing on what others wait for. Without them, not for ever.
   void end() {
-    const auto begin = Clock::now();
+    const double begun = now();
     nccl::Result status = nccl_.finalize(comm_);
-    while (status == nccl::kInProgress && seconds_since(begin) < kEnd) {
+    while (status == nccl::kInProgress && now() - begun < kEnd) {
       std::this_thread::sleep_for(kSettlePoll);
       nccl_.async_error(comm_, &status);
     }

@@ -8,12 +8,12 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <thread>
 
 #include "comm/fake_nccl.h"
 #include "comm/nccl.h"
 #include "comm/nccl_library.h"
 #include "comm/operands.h"
+#include "comm/test_ranks.h"
 #include "gpu/emulated_runtime.h"
 #include "gpu/emulator.h"
 #include "testing/check.h"
@@ -37,15 +37,16 @@ FakeNccl& fake() {
 }
 void reset() { fake().version = 22304, fake().polls = 0, fake().refuse = 0, fake().async_error = 0, fake().hang = false; }
 
-// A folder for the length of a test.
-struct Folder {
+// A folder of files for the length of a test.
+struct Files {
   fs::path path;
-  Folder() {
+  Files() {
     std::string name = (fs::temp_directory_path() / "nccl_test_XXXXXX").string();
     check(mkdtemp(name.data()), "no folder");
     path = name;
   }
-  ~Folder() { fs::remove_all(path); }
+  ~Files() { fs::remove_all(path); }
+  Files(const Files&) = delete;
   std::string file(const std::string& name) const {
     fs::create_directories((path / name).parent_path());
     std::ofstream(path / name) << "no library";
@@ -62,29 +63,18 @@ struct Rank {
 
 // What each rank failed with, "" where it did not.
 std::vector<std::string> on_ranks(int size, double rank_timeout, const std::function<void(Rank)>& body) {
-  const Folder folder;
-  std::vector<std::string> problems(static_cast<size_t>(size));
-  std::vector<std::thread> threads;
-  for (int r = 0; r < size; r++)
-    threads.emplace_back([&, r] {
-      try {
-        comm::RendezvousOptions options;
-        options.rank = r, options.size = size, options.address = "unix:" + (folder.path / "socket").string(), options.run = "run", options.rank_timeout = rank_timeout;
-        comm::Rendezvous rendezvous(options);
-        Device device(DeviceKind::emulated, r % 2, 1);
-        try {
-          const auto ranks = comm::connect_nccl(device, rendezvous);
-          body({r, size, device, rendezvous, *ranks});
-        } catch (const std::exception& e) {
-          rendezvous.leave(e.what());
-          throw;
-        }
-      } catch (const std::exception& e) {
-        problems[size_t(r)] = e.what();
-      }
-    });
-  for (auto& t : threads) t.join();
-  return problems;
+  const comm::Folder folder;
+  return comm::errors_of(0, size, [&](int r) {
+    comm::Rendezvous rendezvous(comm::options_of(r, size, folder.address(), 30, rank_timeout));
+    try {
+      Device device(DeviceKind::emulated, r % 2, 1);
+      const auto ranks = comm::connect_nccl(device, rendezvous);
+      body({r, size, device, rendezvous, *ranks});
+    } catch (const std::exception& e) {
+      rendezvous.leave(e.what());
+      throw;
+    }
+  });
 }
 void all_well(const std::vector<std::string>& problems) {
   for (size_t r = 0; r < problems.size(); r++) check(problems[r].empty(), "rank ", r, ": ", problems[r]);
@@ -176,7 +166,7 @@ TEST(candidates_are_the_named_file_or_the_usual_places_in_order) {
   fake();
   check(comm::nccl::candidates() == std::vector<std::string>{GT_FAKE_NCCL}, "GEMMATUNE_NCCL is not all");
   unsetenv("GEMMATUNE_NCCL");
-  const Folder folder;
+  const Files folder;
   const std::string conda = folder.file("conda/lib/libnccl.so.2"), torch = folder.file("venv/lib/python3.11/site-packages/torch/lib/libnccl.so.2"),
                     pip = folder.file("venv/lib/python3.11/site-packages/nvidia/nccl/lib/libnccl.so.2"), user = folder.file("home/.local/lib/python3.12/site-packages/nvidia/nccl/lib/libnccl.so.2");
   setenv("VIRTUAL_ENV", (folder.path / "venv").c_str(), 1), setenv("CONDA_PREFIX", (folder.path / "conda").c_str(), 1);
@@ -190,7 +180,7 @@ TEST(candidates_are_the_named_file_or_the_usual_places_in_order) {
 
 TEST(the_first_library_that_will_do_is_taken) {
   reset();
-  const Folder folder;
+  const Files folder;
   const std::string broken = folder.file("libnccl.so.2");
   const comm::nccl::Library l = comm::nccl::open({"libnccl-that-is-not-there.so.2", broken, "libm.so.6", GT_FAKE_NCCL});
   check(l.path == GT_FAKE_NCCL && l.version == 22304 && comm::nccl::version_text(l.version) == "2.23.4", l.path, " ", l.version);
@@ -206,7 +196,7 @@ TEST(the_first_library_that_will_do_is_taken) {
 TEST(small_shared_memory_is_refused) {
   comm::nccl::require_shared_memory("/");  // no tmpfs, but large
   check_throws(Code::kDevice, "/no/such/folder is not there", [] { comm::nccl::require_shared_memory("/no/such/folder"); });
-  const Folder folder;
+  const Files folder;
   for (int mebibytes : {63, 64}) {
     if (mount("tmpfs", folder.path.c_str(), "tmpfs", 0, text("size=", mebibytes, "m").c_str())) return void(std::printf("skipped: a tmpfs of 63 MiB (not allowed to mount)\n"));
     std::string problem;
@@ -328,11 +318,11 @@ TEST(a_lost_rank_is_named_while_the_device_waits_for_it) {
     Values<float> x(r.device, numbers<float>(r.rank, 100));
     r.ranks.all_reduce(x.tensor(), "gradients");
     r.ranks.wait();
-    if (r.rank == 1) throw std::runtime_error("disk full");
+    if (r.rank == 1) throw Error(Code::kFile, "disk full");
     r.device.synchronize();
     r.ranks.wait();
   });
-  says(problems[0], "rank 1 stopped: disk full (rank 0 of 2 was in all_reduce of gradients, float32 [100])");
+  says(problems[0], "rank 1 (host n1) stopped: disk full (rank 0 of 2 was in all_reduce of gradients, float32 [100])");
   says(problems[1], "disk full");
   check(timer.seconds() < 30, "told after ", timer.seconds(), " s");
 }
@@ -340,7 +330,7 @@ TEST(a_lost_rank_is_named_while_the_device_waits_for_it) {
 TEST(a_rank_that_does_not_come_to_a_collective_is_named) {
   reset();
   const auto problems = on_ranks(2, 60, [](Rank r) {
-    if (r.rank == 1) throw std::runtime_error("disk full");
+    if (r.rank == 1) throw Error(Code::kFile, "disk full");
     Values<float> x(r.device, numbers<float>(r.rank, 100));
     r.ranks.all_reduce(x.tensor(), "gradients");
     check_throws(Code::kRank, "disk full", [&] { r.ranks.wait(); });
@@ -348,7 +338,7 @@ TEST(a_rank_that_does_not_come_to_a_collective_is_named) {
     check_throws(Code::kRank, "disk full", [&] { r.ranks.gather("", "more"); });
     r.ranks.barrier("more");
   });
-  says(problems[0], "rank 1 stopped: disk full");
+  says(problems[0], "rank 1 (host n1) stopped: disk full");
 }
 
 TEST(calls_that_differ_are_named) {

@@ -1,4 +1,4 @@
-// A thread that does what it is given, in order. What it throws is thrown again by the next drain(), and the rest is dropped.
+// A thread that does what it is given, in order. What it throws is thrown again by every later push() and drain(), and the rest is dropped.
 #pragma once
 #include <condition_variable>
 #include <deque>
@@ -27,7 +27,7 @@ class Queue {
   void push(std::function<void()> job) {
     {
       std::lock_guard lock(mutex_);
-      if (error_) return;
+      if (error_) std::rethrow_exception(error_);
       jobs_.push_back(std::move(job));
     }
     changed_.notify_all();
