@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "comm/clock.h"
 #include "comm/nccl_library.h"
