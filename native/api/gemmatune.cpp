@@ -1,10 +1,16 @@
 // Each body runs inside guard(), which turns an exception into a status and keeps its sentence for this thread.
 #include "api/gemmatune.h"
 
+#include <dlfcn.h>
+
+#include <atomic>
+#include <cstdlib>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <optional>
 
+#include "comm/connect.h"
 #include "core/profile.h"
 #include "cpu/isa.h"
 #include "model/generate.h"
@@ -22,8 +28,21 @@ static Keep keep_of(gt_recompute recompute) {
   throw Error(Code::kArgument, text("recompute is ", int(recompute), ", expected 0 to 2"));
 }
 
+struct gt_group {
+  comm::RendezvousOptions options;
+  std::atomic<bool> cancelled{false};
+  std::mutex mutex;  // of the pointer: one thread may leave while another joins
+  std::unique_ptr<comm::Rendezvous> rendezvous;  // once joined
+
+  comm::Rendezvous& joined() {
+    require(rendezvous != nullptr, Code::kArgument, "the group has not been joined yet; join it first");
+    return *rendezvous;
+  }
+};
+
 struct gt_model {
   Device device;
+  std::unique_ptr<comm::Communicator> ranks;  // of a shared model
   Gemma gemma;
   std::optional<Trainer> trainer;
   std::atomic<bool> cancel{false};
@@ -90,6 +109,15 @@ static Batch batch_of(const gt_batch& b) { return {b.tokens, b.T, b.starts, b.S,
 
 static gt_metrics metrics_of(const Metrics& m) { return {m.loss_sum, m.targets, m.correct, m.entropy_sum}; }
 
+// The plug-in lies beside the library that holds this function.
+static std::string gloo_plugin() {
+  if (const char* path = std::getenv("GEMMATUNE_GLOO"); path && *path) return path;
+  Dl_info info{};
+  const bool found = dladdr(reinterpret_cast<const void*>(&gloo_plugin), &info) && info.dli_fname;
+  const std::string file = found ? info.dli_fname : "";
+  return file.substr(0, file.rfind('/') + 1) + "gemmatune_gloo.so";
+}
+
 extern "C" {
 
 const char* gt_last_error(void) { return last_error.c_str(); }
@@ -116,6 +144,39 @@ gt_status gt_device_info(gt_device device, int32_t index, gt_device_description*
     opened.gpu().free_memory(&out->free, &total);
   });
 }
+
+gt_status gt_group_create(const gt_group_options* o, gt_group** group) {
+  *group = nullptr;
+  return guard([&] {
+    auto g = std::make_unique<gt_group>();
+    g->options = {o->rank, o->size, o->address, o->run, o->description, o->join_timeout, o->rank_timeout, &g->cancelled};
+    *group = g.release();
+  });
+}
+
+gt_status gt_group_join(gt_group* group) {
+  return guard([&] {
+    require(!group->rendezvous, Code::kArgument, "the group has been joined already; join it once");
+    auto rendezvous = std::make_unique<comm::Rendezvous>(group->options);
+    const std::lock_guard lock(group->mutex);
+    group->rendezvous = std::move(rendezvous);
+  });
+}
+
+gt_status gt_group_gather(gt_group* group, const char* what, const uint8_t* mine, int64_t bytes, gt_gathered out, void* context) {
+  return guard([&] {
+    const auto all = group->joined().gather("program", what, std::string(reinterpret_cast<const char*>(mine), size_t(bytes)));
+    for (size_t rank = 0; rank < all.size(); rank++) out(context, int32_t(rank), reinterpret_cast<const uint8_t*>(all[rank].data()), int64_t(all[rank].size()));
+  });
+}
+
+void gt_group_leave(gt_group* group, const char* reason) {
+  group->cancelled = true;
+  const std::lock_guard lock(group->mutex);
+  if (group->rendezvous) group->rendezvous->leave(reason);
+}
+
+void gt_group_destroy(gt_group* group) { delete group; }
 
 gt_status gt_model_create(const gt_config* c, const gt_options* o, gt_model** model) {
   *model = nullptr;
@@ -167,8 +228,37 @@ gt_status gt_model_score(gt_model* model, const gt_batch* batch, float* logprobs
   return guard([&] { *metrics = metrics_of(model->gemma.score(batch_of(*batch), logprobs)); });
 }
 
-gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics* metrics) {
-  return guard([&] { *metrics = metrics_of(model->training().accumulate(batch_of(*batch))); });
+gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, int32_t last, gt_metrics* metrics) {
+  return guard([&] {
+    require(batch->T > 0 || model->ranks, Code::kArgument, "batch is empty: 0 tokens; only a shared model takes part in passes without rows");
+    *metrics = metrics_of(model->training().accumulate(batch_of(*batch), last != 0));
+  });
+}
+
+gt_status gt_model_share(gt_model* model, gt_group* group, const gt_sharing* s, char* library) {
+  return guard([&] {
+    Trainer& trainer = model->training();
+    require(!model->ranks, Code::kArgument, "the model is shared already; share it once");
+    auto ranks = comm::connect(model->device, group->joined(), s->collectives, gloo_plugin());
+    trainer.share(*ranks, {s->wire == GT_BFLOAT16 ? DType::bf16 : DType::f32, s->sharded != 0 && ranks->size() > 1});
+    model->ranks = std::move(ranks);
+    library[model->ranks->library().copy(library, 63)] = 0;
+  });
+}
+
+gt_status gt_model_complete_copies(gt_model* model) {
+  return guard([&] { model->training().complete_copies(); });
+}
+
+gt_status gt_model_checksum(gt_model* model, uint64_t* sum) {
+  return guard([&] { *sum = model->training().checksum(); });
+}
+
+gt_status gt_model_traffic(const gt_model* model, gt_traffic* traffic) {
+  return guard([&] {
+    const comm::Traffic t = model->ranks ? model->ranks->traffic() : comm::Traffic{};
+    *traffic = {t.collectives, t.bytes, t.busy, t.waited};
+  });
 }
 
 gt_status gt_model_update(gt_model* model, const gt_update* u, gt_update_result* result) {

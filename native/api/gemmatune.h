@@ -119,6 +119,27 @@ typedef struct { /* what one op took since the times were last taken */
   double seconds;
 } gt_op_time;
 
+typedef struct {
+  int32_t rank, size;
+  const char* address;     /* "unix:/fresh-folder/socket" on one machine, or "tcp:host:port", where rank 0 listens */
+  const char* run;         /* what the ranks of this run share and others do not know; "" = nothing */
+  const char* description; /* of this rank, for the others' errors: "host n1, process 123" */
+  double join_timeout;     /* seconds until all ranks must have come */
+  double rank_timeout;     /* seconds without a sign of life after which a rank is lost */
+} gt_group_options;
+
+typedef struct {
+  const char* collectives;     /* "auto" (nccl on cuda, gloo elsewhere), "gloo" or "nccl" */
+  gt_dtype wire;               /* of float32 gradients on the link */
+  int32_t sharded;             /* each rank trains its slice of the vocabulary, and updates its share of every layer */
+} gt_sharing;
+
+typedef struct { /* what sharing has cost so far */
+  int64_t collectives, bytes; /* sent by this rank */
+  double busy, waited;        /* seconds in which a collective was under way; in which this rank stood still for one */
+} gt_traffic;
+
+typedef struct gt_group gt_group; /* the ranks of one run, a process each */
 typedef struct gt_model gt_model;
 
 const char* gt_last_error(void); /* of this thread */
@@ -127,6 +148,16 @@ void gt_get_info(gt_info* info);
 gt_status gt_device_count(gt_device device, int32_t* count);
 /* GT_DEVICE with the reason where it cannot be used: those, an unsupported architecture, no such index. */
 gt_status gt_device_info(gt_device device, int32_t index, gt_device_description* description);
+
+/* A group may be used by several threads: gather on one channel by one at a time, gt_group_leave by any. */
+gt_status gt_group_create(const gt_group_options* options, gt_group** group);
+gt_status gt_group_join(gt_group* group); /* waits for all ranks; GT_RANK names those that have not come */
+/* out(context, rank, bytes, n) for every rank's bytes, in order, when all have called. GT_RANK where one is lost, or calls with another `what`. */
+typedef void (*gt_gathered)(void* context, int32_t rank, const uint8_t* bytes, int64_t n);
+gt_status gt_group_gather(gt_group* group, const char* what, const uint8_t* mine, int64_t bytes, gt_gathered out, void* context);
+/* Tells the others that this rank goes, "" = all is done, else why, and ends what waits in this process, join too. */
+void gt_group_leave(gt_group* group, const char* reason);
+void gt_group_destroy(gt_group* group);
 
 gt_status gt_model_create(const gt_config* config, const gt_options* options, gt_model** model);
 void gt_model_destroy(gt_model* model);
@@ -141,8 +172,16 @@ gt_status gt_model_initialize(gt_model* model, uint64_t seed, double std);
 gt_status gt_model_read(gt_model* model, gt_part part, int64_t index, float* out); /* [count] */
 
 gt_status gt_model_score(gt_model* model, const gt_batch* batch, float* logprobs, gt_metrics* metrics); /* logprobs [T], may be NULL */
-gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, gt_metrics* metrics);
+/* last: the last pass of an update. In a shared model every rank calls it as often, and gradients are added up during the last pass; batch->T may be 0 there. */
+gt_status gt_model_accumulate(gt_model* model, const gt_batch* batch, int32_t last, gt_metrics* metrics);
 gt_status gt_model_update(gt_model* model, const gt_update* update, gt_update_result* result);
+/* From now on accumulate and update are done together with the other ranks, which must hold the same weights and moments. Collective, once a model.
+ * The group must outlive the model. library[64]: "gloo 0.5.0". GT_DEVICE where the library is missing, with what to do. */
+gt_status gt_model_share(gt_model* model, gt_group* group, const gt_sharing* sharing, char* library);
+/* In a sharded model: every rank's copy of weights and moments is as the owners have it. Collective; wanted before score, generate, save. */
+gt_status gt_model_complete_copies(gt_model* model);
+gt_status gt_model_checksum(gt_model* model, uint64_t* sum); /* of weights and moments */
+gt_status gt_model_traffic(const gt_model* model, gt_traffic* traffic);
 gt_status gt_model_discard(gt_model* model); /* the accumulated gradient is zero again */
 
 /* out(context, prompt, ids, n) is called once a prompt when all is done; progress(context, done) as prompts end (may be NULL). */

@@ -69,6 +69,7 @@ static Napi::Value device_count(const Napi::CallbackInfo& call) {
 }
 
 static Napi::Object init(Napi::Env env, Napi::Object exports) {
+  exports["Group"] = bind::Group::define(env);
   exports["Model"] = bind::Model::define(env);
   exports["info"] = Napi::Function::New(env, info);
   exports["devices"] = Napi::Function::New(env, devices);

@@ -38,11 +38,12 @@ inline const char* code_of(gt_status status) {
   return "ERR_GEMMATUNE_INTERNAL";
 }
 
-// The native model, shared by its JS object and a running call.
+// A native object, shared by its JS object and a running call.
 struct Handle {
-  gt_model* model = nullptr;
   std::atomic<bool> busy{false};
-  ~Handle() { gt_model_destroy(model); }
+  virtual ~Handle() = default;
+  virtual void begin() {}      // before a call
+  virtual void abandon() = 0;  // from any thread: the running call is to end early
 };
 
 class Call {
@@ -55,7 +56,7 @@ class Call {
     auto* call = new Call(env, std::move(handle), std::move(work), std::move(result));
     call->has_progress_ = !progress.IsEmpty();
     call->handle_->busy = true;
-    gt_model_cancel(call->handle_->model, 0);  // one that was meant for an earlier call, and came as it ended
+    call->handle_->begin();
     call->tsfn_ = Tsfn::New(env, progress, "gemmatune", 0, 1, call, finalize, static_cast<void*>(nullptr));
     // Added after the thread-safe function, so it runs before that one's teardown (hooks run in reverse order).
     napi_add_env_cleanup_hook(env, stop, call);
@@ -68,11 +69,12 @@ class Call {
     return promise;
   }
 
+  Handle& handle() const { return *handle_; }
+
   // From the call's thread.
   void progress(int64_t done) {
     if (has_progress_) post(new Event{false, double(done)});
   }
-  gt_model* model() const { return handle_->model; }
 
  private:
   struct Event {
@@ -108,7 +110,7 @@ class Call {
   // Environment teardown: end the work early and wait for its thread.
   static void stop(void* data) {
     auto* call = static_cast<Call*>(data);
-    gt_model_cancel(call->handle_->model, 1);
+    call->handle_->abandon();
     if (call->thread_.joinable()) call->thread_.join();
   }
 

@@ -5,6 +5,8 @@
 
 namespace bind {
 
+static gt_model* model_of(Call& call) { return static_cast<ModelHandle&>(call.handle()).model; }
+
 Napi::Function Model::define(Napi::Env env) {
   return DefineClass(env, "Model",
                      {
@@ -15,6 +17,10 @@ Napi::Function Model::define(Napi::Env env) {
                          InstanceMethod("read", &Model::read),
                          InstanceMethod("score", &Model::score),
                          InstanceMethod("accumulate", &Model::accumulate),
+                         InstanceMethod("share", &Model::share),
+                         InstanceMethod("completeCopies", &Model::complete_copies),
+                         InstanceMethod("checksum", &Model::checksum),
+                         InstanceMethod("traffic", &Model::traffic),
                          InstanceMethod("update", &Model::update),
                          InstanceMethod("discard", &Model::discard),
                          InstanceMethod("generate", &Model::generate),
@@ -63,18 +69,18 @@ Model::Model(const Napi::CallbackInfo& info) : ObjectWrap(info) {
   options.master_weights = boolean(o, "masterWeights");
   options.recompute = recompute(o.Get("recompute"));
 
-  auto handle = std::make_shared<Handle>();
+  auto handle = std::make_shared<ModelHandle>();
   const gt_status status = gt_model_create(&config, &options, &handle->model);
   if (status != GT_OK) throw error_of(info.Env(), code_of(status), gt_last_error());
   handle_ = std::move(handle);
 }
 
-std::shared_ptr<Handle> Model::open(Napi::Env env) {
+std::shared_ptr<ModelHandle> Model::open(Napi::Env env) {
   if (!handle_) throw error_of(env, "ERR_GEMMATUNE_CLOSED", "the model was disposed of; load it again to use it");
   return handle_;
 }
 
-std::shared_ptr<Handle> Model::idle(Napi::Env env) {
+std::shared_ptr<ModelHandle> Model::idle(Napi::Env env) {
   auto handle = open(env);
   if (handle->busy) throw error_of(env, "ERR_GEMMATUNE_BUSY", "the model is busy with another call; await that one first");
   return handle;
@@ -118,7 +124,7 @@ Napi::Value Model::load(const Napi::CallbackInfo& info) {
   }
   return Call::start(env, idle(env), [=](Call& call) {
     for (const Source& s : sources)
-      if (gt_status status = gt_model_load(call.model(), which, s.index, s.path.c_str(), s.offset, s.type)) return status;
+      if (gt_status status = gt_model_load(model_of(call), which, s.index, s.path.c_str(), s.offset, s.type)) return status;
     return GT_OK;
   }, undefined);
 }
@@ -129,7 +135,7 @@ Napi::Value Model::save(const Napi::CallbackInfo& info) {
   const std::string path = string(info[2], "path");
   const auto header = std::make_shared<std::vector<uint8_t>>(bytes(info[3], "header"));
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
-    return gt_model_save(call.model(), which, type, path.c_str(), header->data(), int64_t(header->size()));
+    return gt_model_save(model_of(call), which, type, path.c_str(), header->data(), int64_t(header->size()));
   }, undefined);
 }
 
@@ -137,7 +143,7 @@ Napi::Value Model::initialize(const Napi::CallbackInfo& info) {
   const uint64_t seed = uint64_t(integer(info[0], "seed"));
   const double std = number(info[1], "std");
   if (!(std >= 0 && std <= 1e3)) misuse(info.Env(), "std is " + std::to_string(std) + ", expected 0 to 1000");
-  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_initialize(call.model(), seed, std); }, undefined);
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_initialize(model_of(call), seed, std); }, undefined);
 }
 
 Napi::Value Model::read(const Napi::CallbackInfo& info) {
@@ -146,9 +152,9 @@ Napi::Value Model::read(const Napi::CallbackInfo& info) {
   auto out = std::make_shared<std::vector<float>>();
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
     gt_parameter p{};
-    if (gt_status status = gt_model_parameter(call.model(), index, &p)) return status;
+    if (gt_status status = gt_model_parameter(model_of(call), index, &p)) return status;
     out->resize(size_t(p.count));
-    return gt_model_read(call.model(), which, index, out->data());
+    return gt_model_read(model_of(call), which, index, out->data());
   }, [out](Napi::Env env) -> Napi::Value {
     Napi::Float32Array a = Napi::Float32Array::New(env, out->size());
     std::copy(out->begin(), out->end(), a.Data());
@@ -162,7 +168,7 @@ Napi::Value Model::score(const Napi::CallbackInfo& info) {
   auto m = std::make_shared<gt_metrics>();
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
     const gt_batch view = b->view();
-    return gt_model_score(call.model(), &view, logprobs->data(), m.get());
+    return gt_model_score(model_of(call), &view, logprobs->data(), m.get());
   }, [=](Napi::Env env) -> Napi::Value {
     Napi::Object o = metrics(env, *m);
     Napi::Float32Array a = Napi::Float32Array::New(env, logprobs->size());
@@ -174,11 +180,48 @@ Napi::Value Model::score(const Napi::CallbackInfo& info) {
 
 Napi::Value Model::accumulate(const Napi::CallbackInfo& info) {
   auto b = batch(info[0]);
+  if (!info[1].IsBoolean()) misuse(info.Env(), "last: expected true or false");
+  const int32_t last = info[1].As<Napi::Boolean>().Value();
   auto m = std::make_shared<gt_metrics>();
   return Call::start(info.Env(), idle(info.Env()), [=](Call& call) {
     const gt_batch view = b->view();
-    return gt_model_accumulate(call.model(), &view, m.get());
+    return gt_model_accumulate(model_of(call), &view, last, m.get());
   }, [=](Napi::Env env) -> Napi::Value { return metrics(env, *m); });
+}
+
+Napi::Value Model::share(const Napi::CallbackInfo& info) {
+  const auto group = Group::handle_of(info[0]);
+  const Napi::Object o = object(info[1], "sharing");
+  const std::string collectives = string(o.Get("collectives"), "collectives");
+  const gt_dtype wire = gt_dtype(one_of(o.Get("wire"), "wire", {"float32", "bfloat16"}));
+  const int32_t cut = boolean(o, "sharded");
+  const auto library = std::make_shared<std::string>(64, '\0');
+  const auto handle = idle(info.Env());
+  handle->group = group;
+  return Call::start(info.Env(), handle, [=](Call& call) {
+    const gt_sharing sharing{collectives.c_str(), wire, cut};
+    return gt_model_share(model_of(call), group->group, &sharing, library->data());
+  }, [library](Napi::Env env) -> Napi::Value { return Napi::String::New(env, library->c_str()); });
+}
+
+Napi::Value Model::complete_copies(const Napi::CallbackInfo& info) {
+  return Call::start(info.Env(), idle(info.Env()), [](Call& call) { return gt_model_complete_copies(model_of(call)); }, undefined);
+}
+
+Napi::Value Model::checksum(const Napi::CallbackInfo& info) {
+  const auto sum = std::make_shared<uint64_t>();
+  return Call::start(info.Env(), idle(info.Env()), [sum](Call& call) { return gt_model_checksum(model_of(call), sum.get()); }, [sum](Napi::Env env) -> Napi::Value { return Napi::BigInt::New(env, *sum); });
+}
+
+Napi::Value Model::traffic(const Napi::CallbackInfo& info) {
+  gt_traffic t{};
+  gt_model_traffic(open(info.Env())->model, &t);
+  Napi::Object o = Napi::Object::New(info.Env());
+  o["collectives"] = double(t.collectives);
+  o["bytes"] = double(t.bytes);
+  o["busy"] = t.busy;
+  o["waited"] = t.waited;
+  return o;
 }
 
 Napi::Value Model::update(const Napi::CallbackInfo& info) {
@@ -194,7 +237,7 @@ Napi::Value Model::update(const Napi::CallbackInfo& info) {
   u.step = integer(o, "step");
   u.seed = uint64_t(integer(o, "seed"));
   auto r = std::make_shared<gt_update_result>();
-  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_update(call.model(), &u, r.get()); }, [=](Napi::Env env) -> Napi::Value {
+  return Call::start(info.Env(), idle(info.Env()), [=](Call& call) { return gt_model_update(model_of(call), &u, r.get()); }, [=](Napi::Env env) -> Napi::Value {
     Napi::Object result = Napi::Object::New(env);
     result["gradNorm"] = r->grad_norm;
     result["applied"] = bool(r->applied);
@@ -203,7 +246,7 @@ Napi::Value Model::update(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value Model::discard(const Napi::CallbackInfo& info) {
-  return Call::start(info.Env(), idle(info.Env()), [](Call& call) { return gt_model_discard(call.model()); }, undefined);
+  return Call::start(info.Env(), idle(info.Env()), [](Call& call) { return gt_model_discard(model_of(call)); }, undefined);
 }
 
 Napi::Value Model::generate(const Napi::CallbackInfo& info) {
@@ -234,7 +277,7 @@ Napi::Value Model::generate(const Napi::CallbackInfo& info) {
     with_stops.stop_ids = stop_ids.data();
     with_stops.num_stop_ids = int64_t(stop_ids.size());
     Context context{&call, ids.get()};
-    return gt_model_generate(call.model(), &view, &with_stops, [](void* c, int64_t done) { static_cast<Context*>(c)->call->progress(done); },
+    return gt_model_generate(model_of(call), &view, &with_stops, [](void* c, int64_t done) { static_cast<Context*>(c)->call->progress(done); },
                              [](void* c, int64_t prompt, const int32_t* out, int64_t n) { (*static_cast<Context*>(c)->ids)[size_t(prompt)].assign(out, out + n); }, &context);
   }, [=](Napi::Env env) -> Napi::Value {
     Napi::Array all = Napi::Array::New(env, ids->size());

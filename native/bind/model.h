@@ -3,9 +3,20 @@
 
 #include <memory>
 
-#include "bind/async.h"
+#include "bind/group.h"
 
 namespace bind {
+
+struct ModelHandle : Handle {
+  gt_model* model = nullptr;
+  std::shared_ptr<GroupHandle> group;  // of a shared model, which needs it to the end
+  ~ModelHandle() override { gt_model_destroy(model); }
+  void begin() override { gt_model_cancel(model, 0); }  // a cancel that was meant for an earlier call, and came as it ended
+  void abandon() override {
+    gt_model_cancel(model, 1);
+    if (group) group->abandon();
+  }
+};
 
 class Model : public Napi::ObjectWrap<Model> {
  public:
@@ -20,6 +31,10 @@ class Model : public Napi::ObjectWrap<Model> {
   Napi::Value read(const Napi::CallbackInfo& info);
   Napi::Value score(const Napi::CallbackInfo& info);
   Napi::Value accumulate(const Napi::CallbackInfo& info);
+  Napi::Value share(const Napi::CallbackInfo& info);
+  Napi::Value complete_copies(const Napi::CallbackInfo& info);
+  Napi::Value checksum(const Napi::CallbackInfo& info);
+  Napi::Value traffic(const Napi::CallbackInfo& info);
   Napi::Value update(const Napi::CallbackInfo& info);
   Napi::Value discard(const Napi::CallbackInfo& info);
   Napi::Value generate(const Napi::CallbackInfo& info);
@@ -32,10 +47,10 @@ class Model : public Napi::ObjectWrap<Model> {
   void dispose(const Napi::CallbackInfo& info);
 
   // The handle, if it is open; `idle` also refuses one with a call in flight.
-  std::shared_ptr<Handle> open(Napi::Env env);
-  std::shared_ptr<Handle> idle(Napi::Env env);
+  std::shared_ptr<ModelHandle> open(Napi::Env env);
+  std::shared_ptr<ModelHandle> idle(Napi::Env env);
 
-  std::shared_ptr<Handle> handle_;
+  std::shared_ptr<ModelHandle> handle_;
 };
 
 }  // namespace bind

@@ -15,7 +15,7 @@ foreach(folder api bind)
   file(CREATE_LINK ${CMAKE_CURRENT_SOURCE_DIR}/${folder} ${bind_include}/${folder} SYMBOLIC)
 endforeach()
 
-add_library(bind OBJECT bind/addon.cpp bind/model.cpp ${CMAKE_JS_SRC})
+add_library(bind OBJECT bind/addon.cpp bind/group.cpp bind/model.cpp ${CMAKE_JS_SRC})
 target_include_directories(bind PRIVATE ${bind_include} ${node_addon_api} ${node_api_headers})
 target_compile_definitions(bind PRIVATE NAPI_VERSION=9 NODE_ADDON_API_CPP_EXCEPTIONS_ALL NODE_GYP_MODULE_NAME=gemmatune_native BUILDING_NODE_EXTENSION
   # Where an environment is torn down, JavaScript can take no exception: without this, node-addon-api aborts the process then.

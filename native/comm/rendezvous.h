@@ -2,6 +2,7 @@
 // there. A rank whose connection ends, or that is not heard of for `rank_timeout`, is lost: every other rank then fails with one sentence
 // that names it. Carries small host data only; tensors go through a collectives library (communicator.h).
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@ struct RendezvousOptions {
   std::string description;     // of this rank, for the others' errors: "host n1, process 123"
   double join_timeout = 300;   // seconds until all ranks must have come
   double rank_timeout = 30;    // seconds without a sign of life after which a rank is lost
+  const std::atomic<bool>* cancelled = nullptr;  // becomes true where this process does not want to wait for the others any longer
 };
 
 class Rendezvous {

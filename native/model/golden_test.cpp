@@ -1,11 +1,8 @@
 // Ten updates of the tiny golden model against transformers and torch (test/golden/native.mjs), on the CPU in float32 and on each GPU
 // code path: what a machine without Node can check of the whole training step. And the same model trained in pure bfloat16.
-#include <fstream>
-#include <map>
-
-#include "model/values.h"
 #include "ops/adamw/reference.h"
 #include "ops/global_norm/global_norm.h"
+#include "testing/golden.h"
 #include "testing/gpu_case.h"
 #include "training/trainer.h"
 
@@ -13,67 +10,6 @@ using namespace gt;
 using namespace gt::testing;
 
 namespace {
-
-struct Pass { std::vector<int32_t> starts, tokens, targets; };
-struct Update {
-  double learning_rate, loss, true_loss, norm;
-  std::vector<Pass> passes;
-};
-struct Golden {
-  Config config;
-  std::map<std::string, int64_t> offsets;
-  AdamW adamw;
-  double max_grad_norm = 0;
-  std::vector<Update> updates;
-};
-
-std::string golden_path(const char* name) { return std::string(GT_GOLDEN) + "/" + name; }
-
-Golden read_golden() {
-  std::ifstream in(golden_path("native.txt"));
-  check(bool(in), golden_path("native.txt"), " cannot be read");
-  in.exceptions(std::ios::failbit | std::ios::badbit);
-  Golden g;
-  Config& c = g.config;
-  in >> c.vocab_size >> c.hidden_size >> c.num_layers >> c.num_heads >> c.num_kv_heads >> c.head_dim >> c.intermediate_size >> c.sliding_window >> c.max_position_embeddings;
-  for (int64_t l = 0; l < c.num_layers; l++) {
-    int full;
-    in >> full;
-    c.full_attention.push_back(uint8_t(full));
-  }
-  in >> c.rope_theta >> c.rope_local_theta >> c.rope_factor >> c.rms_norm_eps >> c.query_pre_attn_scalar;
-  size_t weights, updates;
-  in >> weights;
-  for (size_t i = 0; i < weights; i++) {
-    std::string name;
-    in >> name;
-    in >> g.offsets[name];
-  }
-  in >> g.adamw.beta1 >> g.adamw.beta2 >> g.adamw.epsilon >> g.adamw.weight_decay >> g.max_grad_norm >> updates;
-  g.updates.resize(updates);
-  for (Update& u : g.updates) {
-    size_t passes;
-    in >> u.learning_rate >> u.loss >> u.true_loss >> u.norm >> passes;
-    u.passes.resize(passes);
-    for (Pass& p : u.passes) {
-      size_t sequences;
-      in >> sequences;
-      p.starts.resize(sequences + 1);
-      for (int32_t& v : p.starts) in >> v;
-      p.tokens.resize(size_t(p.starts.back())), p.targets.resize(p.tokens.size());
-      for (int32_t& v : p.tokens) in >> v;
-      for (int32_t& v : p.targets) in >> v;
-    }
-  }
-  return g;
-}
-
-void load_golden(const Golden& g, Gemma& model) {
-  const MappedFile file(golden_path("model.safetensors"));
-  for (const Parameter& p : model.table().rows()) load_values(model.device(), {model.weights(), model.remainders()}, p, file, g.offsets.at(p.name), FileType::f32);
-}
-
-Batch batch_of(const Pass& p) { return {p.tokens.data(), int64_t(p.tokens.size()), p.starts.data(), int64_t(p.starts.size()) - 1, p.targets.data()}; }
 
 // Trains and holds losses to `loss_limit` of `want(update)`, norms to `norm_limit`, both relative.
 template <class Want>
@@ -83,9 +19,9 @@ void follow(Device& device, DType dtype, Keep keep, const Want& want, double los
   load_golden(g, model);
   Trainer trainer(model, keep);
   int64_t step = 0;
-  for (const Update& u : g.updates) {
+  for (const GoldenUpdate& u : g.updates) {
     Metrics sum;
-    for (const Pass& p : u.passes) {
+    for (const GoldenPass& p : u.passes) {
       const Metrics m = trainer.accumulate(batch_of(p));
       sum.loss_sum += m.loss_sum, sum.targets += m.targets;
     }
@@ -106,12 +42,6 @@ struct Run {
   std::vector<double> losses;
   std::vector<float> start, end;
 };
-
-std::vector<float> weights_of(Gemma& model) {
-  std::vector<float> all(size_t(model.table().total()));
-  for (const Parameter& p : model.table().rows()) read_values(model.device(), {model.weights(), model.remainders()}, p, all.data() + p.offset);
-  return all;
-}
 
 // AdamW as the Trainer does it, but bfloat16 weights and moments are rounded to nearest. The gradient becomes zero.
 class NearestTrainer {
@@ -148,7 +78,7 @@ Run train(const Golden& g, Gemma& model, AnyTrainer& trainer, int64_t updates, u
   run.start = weights_of(model);
   for (int64_t step = 1; step <= updates; step++) {
     Metrics sum;
-    for (const Pass& p : g.updates[size_t(step - 1) % g.updates.size()].passes) {
+    for (const GoldenPass& p : g.updates[size_t(step - 1) % g.updates.size()].passes) {
       const Metrics m = trainer.accumulate(batch_of(p));
       sum.loss_sum += m.loss_sum, sum.targets += m.targets;
     }
@@ -190,13 +120,13 @@ double share_of_the_way(const Run& run, const Run& masters) {
 TEST(the_cpu_follows_the_golden_training_in_float32) {
   for (Keep keep : {Keep::all, Keep::most, Keep::inputs}) {
     Device device(DeviceKind::cpu, 0, 2);
-    follow(device, DType::f32, keep, [](const Update& u) { return u.loss; }, 1e-5, 1e-4);
+    follow(device, DType::f32, keep, [](const GoldenUpdate& u) { return u.loss; }, 1e-5, 1e-4);
   }
 }
 
 // As the bfloat16 CPU does (test/parity/model.test.ts).
 TEST(a_gpu_follows_the_golden_training_in_bfloat16) {
-  on_each_gpu([](Device& device) { follow(device, DType::bf16, Keep::all, [](const Update& u) { return u.true_loss; }, 0.02, 0.05); });
+  on_each_gpu([](Device& device) { follow(device, DType::bf16, Keep::all, [](const GoldenUpdate& u) { return u.true_loss; }, 0.02, 0.05); });
 }
 
 TEST(training_without_masters_follows_that_with_them) {

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/checksum.h"
 #include "ops/global_norm/global_norm.h"
 
 namespace gt {
@@ -12,6 +13,89 @@ Trainer::Trainer(Gemma& model, Keep keep) : model_(model), keep_(keep), dtype_(m
   const int64_t bytes = model.table().total() * size_of(dtype_);
   for (Buffer* b : {&gradients_, &exp_avg_, &exp_avg_sq_}) *b = Buffer(model.device(), bytes);
   norm_ = Buffer(model.device(), sizeof(double));
+}
+
+void Trainer::share(comm::Communicator& ranks, SharingOptions options) {
+  require(!sharing_, Code::kArgument, "the model is shared between ", ranks.size(), " ranks already; share it once");
+  require(!options.sharded || slice_of(model_.config().vocab_size, ranks.size() - 1, ranks.size()).count > 0, Code::kArgument, "a vocabulary of ", model_.config().vocab_size, " tokens cannot be cut between ", ranks.size(),
+          " ranks in multiples of 8; train with fewer ranks, or with sharded off");
+  sharing_.emplace(model_, ranks, gradients(), options);
+}
+
+Metrics Trainer::accumulate(const Batch& batch, bool last) {
+  Pass pass{keep_, nullptr, {}};
+  if (!sharing_) return model_.accumulate(batch, gradients(), pass);
+  complete_layers();
+  if (sharing_->sharded()) pass.split = &sharing_->ranks();
+  if (last) pass.complete = [this](int64_t first, int64_t end) { sharing_->add_up(first, end); };
+  return model_.accumulate(batch, gradients(), pass);
+}
+
+void Trainer::discard() {
+  if (sharing_ && sharing_->pending()) sharing_->finish();
+  model_.device().zero(gradients_.data(), size_t(gradients_.bytes()));
+}
+
+void Trainer::complete_layers() {
+  if (!layers_out_of_date_) return;
+  for (int64_t l = 0; l < model_.config().num_layers; l++) sharing_->gather_layer(model_.weights(), l);
+  sharing_->ranks().wait();
+  layers_out_of_date_ = false;
+}
+
+void Trainer::complete_copies() {
+  if (!copies_out_of_date_) return;
+  complete_layers();
+  sharing_->gather_embedding(model_.weights());
+  for (const Tensor& arena : {model_.remainders(), exp_avg(), exp_avg_sq()}) {
+    if (!arena) continue;
+    sharing_->gather_embedding(arena);
+    for (int64_t l = 0; l < model_.config().num_layers; l++) sharing_->gather_layer(arena, l);
+  }
+  sharing_->ranks().wait();
+  copies_out_of_date_ = false;
+}
+
+uint64_t Trainer::checksum() {
+  require(!copies_out_of_date_, Code::kArgument, "the copies of what other ranks have updated are out of date; complete them before they are compared");
+  constexpr int64_t kPiece = int64_t(1) << 20;
+  Device& device = model_.device();
+  uint64_t sum = 0;
+  for (const Tensor& arena : {model_.weights(), model_.remainders(), exp_avg(), exp_avg_sq()}) {
+    if (!arena) continue;
+    std::vector<uint64_t> pieces(size_t((arena.bytes() + kPiece - 1) / kPiece));
+    const auto bytes_of = [&](int64_t i) { return size_t(std::min(kPiece, arena.bytes() - i * kPiece)); };
+    const char* data = static_cast<const char*>(arena.data);
+    if (device.on_host()) {
+      device.threads().run(int64_t(pieces.size()), [&](int64_t i) { pieces[size_t(i)] = gt::checksum(data + i * kPiece, bytes_of(i)); });
+    } else {
+      std::vector<char> host(static_cast<size_t>(kPiece));
+      for (int64_t i = 0; i < int64_t(pieces.size()); i++) {
+        device.copy_to_host(host.data(), data + i * kPiece, bytes_of(i));
+        pieces[size_t(i)] = gt::checksum(host.data(), bytes_of(i));
+      }
+    }
+    sum = gt::checksum(pieces.data(), pieces.size() * sizeof(uint64_t), sum);
+  }
+  return sum;
+}
+
+void Trainer::measure_norm() {
+  Device& device = model_.device();
+  const Tensor out(norm_.data(), DType::f64, {1});
+  if (!sharing_ || !sharing_->sharded()) return global_norm(device, out, gradients());
+  // Ranks have parts of their own: the host adds up what each measures.
+  std::vector<Sharing::Range> ranges = sharing_->updated();
+  ranges.push_back({model_.table().decayed(), model_.table().total()});
+  const Buffer memory(device, int64_t(ranges.size() * sizeof(double)));
+  double* const on_device = reinterpret_cast<double*>(memory.data());
+  for (size_t i = 0; i < ranges.size(); i++) global_norm(device, Tensor(on_device + i, DType::f64, {1}), gradients().rows(ranges[i].first, ranges[i].end - ranges[i].first));
+  std::vector<double> norms(ranges.size());
+  device.copy_to_host(norms.data(), on_device, norms.size() * sizeof(double));
+  double own = 0;
+  for (size_t i = 0; i + 1 < norms.size(); i++) own += norms[i] * norms[i];
+  const double whole = sharing_->norm(std::sqrt(own), norms.back());
+  device.copy_from_host(norm_.data(), &whole, sizeof whole);
 }
 
 UpdateResult Trainer::update(AdamW options) {
@@ -30,15 +114,24 @@ UpdateResult Trainer::update(AdamW options) {
   check("maxGradNorm", options.max_grad_norm, 0, kLargest);
   Device& device = model_.device();
 
+  if (sharing_) sharing_->finish();
+
   // Matrices, then norms: the same pass with and without decay. The norm and what follows from it stay on the device until all is queued.
+  measure_norm();
   const Tensor norm(norm_.data(), DType::f64, {1});
-  global_norm(device, norm, gradients());
   const int64_t decayed = model_.table().decayed(), total = model_.table().total();
-  auto range = [](const Tensor& arena, int64_t first, int64_t count) { return arena ? arena.rows(first, count) : arena; };
-  for (auto [first, count, decay] : {std::tuple{int64_t(0), decayed, options.weight_decay}, std::tuple{decayed, total - decayed, 0.0}}) {
+  auto range = [](const Tensor& arena, int64_t first, int64_t end) { return arena ? arena.rows(first, end - first) : arena; };
+  auto step = [&](int64_t first, int64_t end, double decay) {
     options.weight_decay = decay, options.first = first;
-    adamw_update(device, range(model_.weights(), first, count), range(model_.remainders(), first, count), range(gradients(), first, count),
-                 range(exp_avg(), first, count), range(exp_avg_sq(), first, count), norm, options);
+    adamw_update(device, range(model_.weights(), first, end), range(model_.remainders(), first, end), range(gradients(), first, end), range(exp_avg(), first, end),
+                 range(exp_avg_sq(), first, end), norm, options);
+  };
+  const double decay = options.weight_decay;
+  for (auto [first, end] : sharing_ ? sharing_->updated() : std::vector<Sharing::Range>{{0, decayed}}) step(first, end, decay);
+  step(decayed, total, 0);
+  if (sharing_ && sharing_->sharded()) {
+    layers_out_of_date_ = copies_out_of_date_ = true;
+    sharing_->clear_sent();  // AdamW has cleared this rank's part
   }
 
   UpdateResult result;

@@ -1,8 +1,11 @@
 // Training state of a model: gradients and AdamW's moments, each one flat arena in parameter order. They are float32, or bfloat16 beside bfloat16
 // weights without masters (ops/adamw): 8 bytes a parameter with the weight instead of 16, on the CPU.
 #pragma once
+#include <optional>
+
 #include "model/gemma.h"
 #include "ops/adamw/adamw.h"
+#include "training/sharing.h"
 
 namespace gt {
 
@@ -19,29 +22,46 @@ class Trainer {
   // What passes keep for backward, from the next one on.
   void set_keep(Keep keep) { keep_ = keep; }
 
-  // Adds the gradient of the batch's summed token losses.
-  Metrics accumulate(const Batch& batch) { return model_.accumulate(batch, gradients(), {keep_, nullptr, {}}); }
+  // Trains together with other ranks from now on. All of them must hold the same weights and moments.
+  void share(comm::Communicator& ranks, SharingOptions options);
+  Sharing* sharing() { return sharing_ ? &*sharing_ : nullptr; }
+
+  // Adds the gradient of the batch's summed token losses. `last` pass of an update: gradients are added to the other ranks' on the way. With ranks every
+  // one of them makes the same calls; a batch may then be empty (T = 0).
+  Metrics accumulate(const Batch& batch, bool last = true);
 
   // Divides, clips (torch's clip_grad_norm_: factor min(1, max / (norm + 1e-6))), steps, and clears the gradient. Waits for the device once, at the end.
   // The weight decay is for matrices; norms have none.
   UpdateResult update(AdamW options);
 
   // Forgets what was accumulated since the last update.
-  void discard() { model_.device().zero(gradients_.data(), size_t(gradients_.bytes())); }
+  void discard();
+
+  // In a sharded model each rank holds only its own part as it is after an update: this brings every part, weights and moments, to all ranks. Collective; does nothing
+  // where nothing is out of date.
+  void complete_copies();
+  // Of weights and moments: equal where these are, bit for bit. Refuses while copies are out of date.
+  uint64_t checksum();
 
   Tensor gradients() const { return arena(gradients_); }
   Tensor exp_avg() const { return arena(exp_avg_); }
   Tensor exp_avg_sq() const { return arena(exp_avg_sq_); }
-  int64_t bytes() const { return gradients_.bytes() + exp_avg_.bytes() + exp_avg_sq_.bytes(); }
+  int64_t bytes() const { return gradients_.bytes() + exp_avg_.bytes() + exp_avg_sq_.bytes() + (sharing_ ? sharing_->bytes() : 0); }
 
  private:
   Tensor arena(const Buffer& b) const { return Tensor(b.data(), dtype_, {model_.table().total()}); }
+  // The norm of the gradient goes to norm_, on the device.
+  void measure_norm();
+  void complete_layers();
 
   Gemma& model_;
   Keep keep_;
   DType dtype_;  // of gradients and moments
   Buffer gradients_, exp_avg_, exp_avg_sq_;
   Buffer norm_;  // float64 [1], of the gradient
+  std::optional<Sharing> sharing_;
+  bool layers_out_of_date_ = false;  // weights that passes read
+  bool copies_out_of_date_ = false;  // all that others have updated
 };
 
 }  // namespace gt

@@ -4,6 +4,8 @@
  * a second rejects with ERR_GEMMATUNE_BUSY. Every promise settles off the event loop's back: native threads do the work.
  */
 
+import type { GroupOptions, SharingOptions, Traffic } from './group.js';
+
 /** Element types of files and of the arithmetic. */
 export type DTypeName = 'float32' | 'bfloat16';
 export type DeviceName = 'cpu' | 'cuda' | 'emulated';
@@ -122,6 +124,15 @@ export interface GenerateOptions {
   batchSize: number;
 }
 
+export interface NativeGroup {
+  /** Waits for all ranks. */
+  join(): Promise<void>;
+  /** Every rank's bytes, by rank. */
+  gather(what: string, mine: Uint8Array): Promise<Uint8Array[]>;
+  /** '' where all is done, else why this rank goes. Ends calls that wait. */
+  leave(reason: string): void;
+}
+
 export interface NativeModel {
   parameters(): ParameterInfo[];
   /** Fills parameters (or moments) from safetensors ranges; converts to the model's dtype. Refuses non-finite values. */
@@ -134,8 +145,18 @@ export interface NativeModel {
   read(part: Part, index: number): Promise<Float32Array>;
   /** Forward only. logprobs[t] is the target's log-probability, NaN where targets[t] is -100. */
   score(batch: Batch): Promise<BatchMetrics & { logprobs: Float32Array }>;
-  /** Forward and backward: adds the gradient of the summed token losses. */
-  accumulate(batch: Batch): Promise<BatchMetrics>;
+  /**
+   * Forward and backward: adds the gradient of the summed token losses. `last`: the update's last pass. In a shared model every rank calls it as often,
+   * and a batch may have no tokens.
+   */
+  accumulate(batch: Batch, last: boolean): Promise<BatchMetrics>;
+  /** Once, by every rank. Resolves to the library's name and version. */
+  share(group: NativeGroup, sharing: Required<SharingOptions>): Promise<string>;
+  /** By every rank: weights and moments are as their owners have them. */
+  completeCopies(): Promise<void>;
+  /** Of weights and moments. */
+  checksum(): Promise<bigint>;
+  traffic(): Traffic;
   /** Norm, clip, AdamW; then the gradient is zero. A non-finite gradient norm leaves the weights untouched and is reported. */
   update(update: Required<Update>): Promise<{ gradNorm: number; applied: boolean }>;
   /** The accumulated gradient is zero again. */
@@ -182,6 +203,7 @@ export interface NativeDevice {
 }
 
 export interface NativeModule {
+  Group: new (options: Required<GroupOptions>) => NativeGroup;
   Model: new (config: NativeConfig, options: NativeOptions) => NativeModel;
   /** What this build and this machine have: instruction sets, the one in use, backends compiled in. */
   info(): { instructionSet: string; cores: number; fastBfloat16: boolean; backends: DeviceName[] };

@@ -14,6 +14,7 @@ export type {
 export { type ModelConfig, parseModelConfig } from './config.js';
 export { countDevices, type DeviceDescription, type DeviceSpec, devices, type GpuName, parseDevice } from './device.js';
 export { EngineError, ERROR_CODES, type ErrorCode } from './errors.js';
+export { Group, type GroupOptions, type SharingOptions, type Traffic } from './group.js';
 export { type GenerateRequest, Model, type ModelOptions, type PassMemory } from './model.js';
 export { systemInfo } from './native.js';
 export { readModelTensors, type TensorEntry, textTensors } from './safetensors.js';

@@ -17,6 +17,7 @@ import type {
 import { configJson, type ModelConfig, parseModelConfig } from './config.js';
 import { type DeviceSpec, parseDevice } from './device.js';
 import { EngineError, rethrow, rethrowAsync } from './errors.js';
+import { type Group, nativeGroup, type SharingOptions, type Traffic } from './group.js';
 import { native, systemInfo } from './native.js';
 import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry, textTensors } from './safetensors.js';
 
@@ -172,9 +173,41 @@ export class Model implements AsyncDisposable {
     return this.#call(() => this.#native.score(batch));
   }
 
-  /** Forward and backward: adds the gradient of the summed token losses. The model must be trainable. */
-  accumulate(batch: Batch): Promise<BatchMetrics> {
-    return this.#call(() => this.#native.accumulate(batch));
+  /**
+   * Trains together with the other ranks from now on; every rank calls this once, with the same weights and moments. Then every rank calls accumulate as often
+   * in an update, and update itself. Rejects with ERR_GEMMATUNE_DEVICE where the library of collectives is missing, saying what to do, and
+   * with ERR_GEMMATUNE_RANK where a rank is lost, now or in any later call.
+   */
+  async share(group: Group, options: SharingOptions = {}): Promise<{ collectives: string }> {
+    const { collectives = 'auto', wire = 'float32', sharded = true } = options;
+    const sharing = { collectives, wire, sharded };
+    return { collectives: await this.#call(() => this.#native.share(nativeGroup(group), sharing)) };
+  }
+
+  /**
+   * Forward and backward: adds the gradient of the summed token losses. The model must be trainable. In a shared model `null` takes part in a pass
+   * without rows, and `last` says that this is the update's last pass: gradients are added up between ranks while it runs.
+   */
+  accumulate(batch: Batch | null, { last = true }: { last?: boolean } = {}): Promise<BatchMetrics> {
+    return this.#call(() => this.#native.accumulate(batch ?? NO_ROWS, last));
+  }
+
+  /**
+   * In a sharded model each rank updates its own part; this brings all parts, weights and moments, to every rank.
+   * Every rank calls it before score, generate, save or saveState.
+   */
+  completeCopies(): Promise<void> {
+    return this.#call(() => this.#native.completeCopies());
+  }
+
+  /** Of weights and moments: the same text where they are the same, bit for bit. */
+  async checksum(): Promise<string> {
+    return (await this.#call(() => this.#native.checksum())).toString(16).padStart(16, '0');
+  }
+
+  /** What sharing has cost so far. */
+  traffic(): Traffic {
+    return rethrow(() => this.#native.traffic());
   }
 
   /** Norm, clip, AdamW (Loshchilov & Hutter 2019, as torch's fused kernel computes it). A non-finite norm leaves the weights alone: applied is false. */
@@ -367,6 +400,8 @@ export class Model implements AsyncDisposable {
 function fastDtype(device: DeviceName): DTypeName {
   return device !== 'cpu' || systemInfo().fastBfloat16 ? 'bfloat16' : 'float32';
 }
+
+const NO_ROWS: Batch = { tokens: new Int32Array(0), targets: new Int32Array(0), starts: Int32Array.of(0) };
 
 const STATE_FILES = [
   ['weight', 'master.safetensors'],
