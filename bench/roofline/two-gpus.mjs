@@ -13,31 +13,29 @@ const STEPS = 4;
 export const TWO_GPU_DESIGNS = {
   'as built, bfloat16 wire': {
     summary:
-      'each GPU has half of the sequences, half of the vocabulary for all of them, and the whole body, whose gradients are added in bfloat16',
-    build: (step) => vocabularyParallel(step, { wireBytes: 2 }),
+      'each GPU has half of the sequences, half of the vocabulary for all of them, and updates half of the body; its gradients cross in bfloat16',
+    build: (step) => sharded(step, { wireBytes: 2 }),
   },
   'as built, float32 wire': {
-    summary: 'the same, with the gradients of the body added in float32',
-    build: (step) => vocabularyParallel(step, { wireBytes: 4 }),
+    summary: 'the same, with the gradients of the body in float32',
+    build: (step) => sharded(step, { wireBytes: 4 }),
   },
-  'wire read by AdamW': {
+  'weights behind forward, bfloat16 wire': {
+    summary: 'as built, but a block waits for its own weights alone',
+    build: (step) => sharded(step, { wireBytes: 2, behindForward: true }),
+  },
+  'weights behind forward, float32 wire': {
+    summary: 'as built, but a block waits for its own weights alone',
+    build: (step) => sharded(step, { wireBytes: 4, behindForward: true }),
+  },
+  'all hidden, float32 wire': {
     summary:
-      'as built in bfloat16, but the norm and AdamW read the sums as they came, so nothing turns them back into float32',
-    build: (step) => vocabularyParallel(step, { wireBytes: 2, direct: true }),
+      "the same, with the head's exchanges behind its products, and the next batch's embedding rows behind AdamW of the body",
+    build: (step) => sharded(step, { wireBytes: 4, behindForward: true, hidden: true }),
   },
-  'exchanges hidden': {
-    summary: "the same, with the head's and the embedding's exchanges behind products of the head and behind AdamW",
-    build: (step) => vocabularyParallel(step, { wireBytes: 2, direct: true, hidden: true }),
-  },
-  'update sharded': {
-    summary:
-      'the same, and each GPU updates half of the body: its gradients are reduced and scattered, its weights gathered, both in bfloat16',
-    build: (step) => vocabularyParallel(step, { wireBytes: 2, direct: true, hidden: true, sharded: true }),
-  },
-  'data-parallel': {
-    summary:
-      'each GPU has half of the sequences and everything else; all gradients are added in bfloat16 while backward runs',
-    build: dataParallel,
+  'not sharded, bfloat16 wire': {
+    summary: 'each GPU has half of the sequences and everything else; all gradients are added up, the embedding last',
+    build: whole,
   },
 };
 
@@ -134,15 +132,15 @@ function stepOnOneOfTwo(config, { lengths, supervised }, { design, rates }) {
 
 const upTo = (n) => Array.from({ length: n }, (_, i) => i);
 
-const perLayer = (layers, name, computation) =>
-  upTo(layers).map((l) => ({ name: `${name} ${l}`, after: [`${computation} ${l}`] }));
+/** One piece of a transfer for each block. after: what piece l waits for. */
+const perBlock = (layers, name, after) => upTo(layers).map((l) => ({ name: `${name} ${l}`, after: after(l) }));
+const afterBackward = (layers) => perBlock(layers, 'gradients', (l) => [`backward ${l}`]).reverse();
 
 /**
- * wireBytes: of an element of the body's gradients on the wire. direct: norm and AdamW read the wire's elements. sharded: each GPU updates
- * half of the body. hidden: the head's own rows go first, while the other's come, and the next batch's embedding rows go behind AdamW of
- * the body.
+ * wireBytes: of an element of the body's gradients on the wire. behindForward: a block waits for its own weights, not for all. hidden: the
+ * head's own rows go first, while the other's come, and the next batch's embedding rows go behind AdamW of the body.
  */
-function vocabularyParallel(step, { wireBytes, direct = false, sharded = false, hidden = false }) {
+function sharded(step, { wireBytes, behindForward = false, hidden = false }) {
   const {
     config,
     layers,
@@ -151,18 +149,20 @@ function vocabularyParallel(step, { wireBytes, direct = false, sharded = false, 
     parameters: { linear, embedding },
   } = step;
   const C = config.hiddenSize;
-  const body = sharded ? linear / 2 : linear;
-  // Gradients are float32 in memory: another wire is written before and, unless read directly, turned back after.
-  const toWire = wireBytes === 4 ? 0 : step.copy((4 + wireBytes) * linear);
-  const fromWire = wireBytes === 4 ? 0 : step.copy(direct ? -2 * (4 - wireBytes) * body : (4 + wireBytes) * body);
+  const body = linear / 2;
+  // Gradients are float32 in memory: another wire is written before and turned back after. The other's part is cleared.
+  const [toWire, fromWire] =
+    wireBytes === 4 ? [0, 0] : [linear, body].map((count) => step.copy((4 + wireBytes) * count));
+  const clear = step.copy(4 * body);
   // The head is three products of one size: logits, dx, dW.
   const head = step.head({ vocabSize: config.vocabSize / 2 }, supervised);
   const computations = [
-    { name: 'embed', seconds: 2 * step.embed }, // all tokens, of which half are zeros
+    // All tokens, of which half are zeros.
+    { name: 'embed', seconds: 2 * step.embed, after: behindForward ? [] : upTo(layers).map((l) => `weights ${l}`) },
     ...upTo(layers).map((l) => ({
       name: `forward ${l}`,
       seconds: step.forwardLayer,
-      after: [...(l === 0 ? ['rows'] : []), ...(sharded ? [`before weights ${l}`] : [])],
+      after: [...(l === 0 ? ['rows'] : []), `weights ${l}`],
     })),
     { name: 'logits of own rows', seconds: head / 6, after: hidden ? [] : ['hidden'] },
     { name: 'logits of other rows', seconds: head / 6, after: ['hidden'] },
@@ -180,7 +180,7 @@ function vocabularyParallel(step, { wireBytes, direct = false, sharded = false, 
       after: upTo(layers).map((l) => `gradients ${l}`),
     },
     { name: 'adamw embedding', seconds: step.adamw(embedding / 2), after: ['norm sum'] },
-    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: step.adamw(body / layers) })),
+    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: (step.adamw(body) + clear) / layers })),
   ];
   const transfers = [
     hidden
@@ -220,11 +220,11 @@ function vocabularyParallel(step, { wireBytes, direct = false, sharded = false, 
       pieces: [{ name: 'dx', after: [hidden ? 'dx of the head' : 'dW of the head'] }],
     },
     {
-      what: `${sharded ? 'reduce-scatter' : 'all-reduce'} of the body's gradients, ${wireBytes === 4 ? 'float32' : 'bfloat16'}`,
+      what: `reduce-scatter of the body's gradients, ${wireBytes === 4 ? 'float32' : 'bfloat16'}`,
       when: 'as each block ends backward',
       hiddenBehind: 'backward of the blocks below',
       bytes: wireBytes * body,
-      pieces: perLayer(layers, 'gradients', 'backward').reverse(),
+      pieces: afterBackward(layers),
     },
     {
       what: 'dx of the embedded tokens, float32',
@@ -240,23 +240,23 @@ function vocabularyParallel(step, { wireBytes, direct = false, sharded = false, 
       bytes: 8,
       pieces: [{ name: 'norm sum', after: ['norm'] }],
     },
-  ];
-  if (sharded)
-    transfers.push({
+    {
       what: "all-gather of the body's weights, bfloat16",
-      when: 'as AdamW ends each block',
-      hiddenBehind: 'AdamW of the rest, forward of the blocks below',
+      when: behindForward ? 'after the embedded rows' : 'before the next pass',
+      hiddenBehind: behindForward ? 'forward of the blocks before' : 'nothing',
       bytes: linear,
-      pieces: perLayer(layers, 'weights', 'adamw'),
-    });
+      pieces: perBlock(layers, 'weights', (l) =>
+        behindForward ? ['rows', `before adamw ${l}`] : [`before adamw ${layers - 1}`],
+      ),
+    },
+  ];
   return { computations, transfers };
 }
 
-function dataParallel(step) {
+/** Gradients go over the wire in bfloat16, as each block ends backward and then the rest; every GPU makes the whole update. */
+function whole(step) {
   const {
-    config,
     layers,
-    tokens,
     supervised,
     parameters: { linear, embedding, norm },
   } = step;
@@ -269,35 +269,25 @@ function dataParallel(step) {
     { name: 'embedding backward', seconds: step.embedBackward },
     {
       name: 'norm',
-      seconds: step.norm(all) + step.copy(12 * all),
-      after: ['sparse', 'dense', ...upTo(layers).map((l) => `gradients ${l}`)],
+      seconds: step.norm(all) + step.copy(12 * all), // float32 to the wire's bfloat16 and back
+      after: ['rest', ...upTo(layers).map((l) => `gradients ${l}`)],
     },
     { name: 'adamw', seconds: step.adamw(all) },
   ];
   const transfers = [
     {
-      what: "all-reduce of the head's dense gradient, bfloat16",
-      when: 'after the head',
-      hiddenBehind: 'backward of all blocks',
-      bytes: 2 * embedding,
-      pieces: upTo(40).map((i) => ({
-        name: i === 39 ? 'dense' : `dense ${i}`,
-        after: i === 0 ? ['head'] : [`dense ${i - 1}`],
-      })),
-    },
-    {
       what: 'all-reduce of the blocks, bfloat16',
       when: 'as each block ends backward',
       hiddenBehind: 'backward of the blocks below',
       bytes: 2 * linear,
-      pieces: perLayer(layers, 'gradients', 'backward').reverse(),
+      pieces: afterBackward(layers),
     },
     {
-      what: "gradients of the other's embedding rows, bfloat16",
+      what: 'all-reduce of the embedding and the norms, bfloat16',
       when: 'after backward',
       hiddenBehind: 'nothing',
-      bytes: tokens * (config.hiddenSize * 2 + 4),
-      pieces: [{ name: 'sparse', after: ['embedding backward'] }],
+      bytes: 2 * (embedding + norm),
+      pieces: [{ name: 'rest', after: ['embedding backward'] }],
     },
   ];
   return { computations, transfers };
