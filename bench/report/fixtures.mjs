@@ -204,6 +204,28 @@ export function scalingFile() {
   );
 }
 
+export function ranksFile() {
+  return resultFile('ranks', [
+    {
+      loss: 'completion',
+      sharing: 'sharded',
+      size: 2,
+      collectives: 'gloo 0.5.0',
+      dtype: 'bfloat16',
+      tokensPerSecond: 350,
+      tokensPerSecondAlone: 390,
+      ratio: 0.9,
+      stepSeconds: 12,
+      collectivesOfStep: 60,
+      bytesOfStep: 520e6,
+      busySeconds: 1.1,
+      waitedSeconds: 0.4,
+      peakBytes: 4.4e9,
+      peakBytesAlone: 4.6e9,
+    },
+  ]);
+}
+
 export function tuneFile() {
   const trial = (setting, tokensPerSecond, gigabytes, verdict, kept = false) => ({
     setting: { tokensPerPass: null, threads: 2, dtype: 'bfloat16', kernels: 'avx512', environment: {}, ...setting },

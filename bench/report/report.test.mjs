@@ -16,8 +16,18 @@ import { allBars, expectedOf } from './sections/bars.mjs';
 import { machines } from './sections.mjs';
 import { text } from './text.mjs';
 
-const { kernelsFile, trainFile, decodeFile, pipelineFile, scalingFile, tuneFile, peersFile, resultFile, MACHINE } =
-  fixtures;
+const {
+  kernelsFile,
+  trainFile,
+  decodeFile,
+  pipelineFile,
+  scalingFile,
+  ranksFile,
+  tuneFile,
+  peersFile,
+  resultFile,
+  MACHINE,
+} = fixtures;
 
 const everything = () => [
   trainFile(0.8, { date: '2026-11-20T00:00:00.000Z', commit: 'aaa1111' }),
@@ -26,6 +36,7 @@ const everything = () => [
   decodeFile(),
   pipelineFile(),
   scalingFile(),
+  ranksFile(),
   tuneFile(),
   peersFile(),
 ];
@@ -144,9 +155,18 @@ describe('renderPage', () => {
 
   it('does without results, and without what a suite left out', () => {
     expect(renderPage([])).toContain('There are no results yet');
-    const bare = ['kernels', 'train', 'decode', 'pipeline', 'scaling', 'tune', 'peers', 'roofline', 'unknown'].map(
-      (suite) => resultFile(suite, [{}]),
-    );
+    const bare = [
+      'kernels',
+      'train',
+      'decode',
+      'pipeline',
+      'scaling',
+      'ranks',
+      'tune',
+      'peers',
+      'roofline',
+      'unknown',
+    ].map((suite) => resultFile(suite, [{}]));
     expect(renderPage(bare)).not.toMatch(/NaN|undefined|\[object/);
     const sparse = resultFile('train', [{ loss: 'full', tokensPerSecond: 10 }]);
     expect(renderPage([sparse])).not.toMatch(/NaN|undefined|null|\[object/);

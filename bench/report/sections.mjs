@@ -8,6 +8,7 @@ import { historySection } from './sections/history.mjs';
 import { kernelsSection } from './sections/kernels.mjs';
 import { peersSection } from './sections/peers.mjs';
 import { pipelineSection } from './sections/pipeline.mjs';
+import { ranksSection } from './sections/ranks.mjs';
 import { rooflineSection } from './sections/roofline.mjs';
 import { scalingSection } from './sections/scaling.mjs';
 import { trainSection } from './sections/train.mjs';
@@ -30,6 +31,7 @@ const BY_SUITE = {
   decode: decodeSection,
   pipeline: pipelineSection,
   scaling: scalingSection,
+  ranks: ranksSection,
   tune: tuneSection,
   peers: peersSection,
   roofline: rooflineSection,

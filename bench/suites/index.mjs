@@ -6,6 +6,7 @@ export const SUITES = {
   decode: { seconds: 60, load: async () => (await import('./decode.mjs')).decode },
   pipeline: { seconds: 40, load: async () => (await import('./pipeline.mjs')).pipeline },
   scaling: { seconds: 50, load: async () => (await import('./scaling.mjs')).scaling },
+  ranks: { seconds: 60, load: async () => (await import('./ranks.mjs')).ranks },
   tune: { seconds: 60, load: async () => (await import('./tune.mjs')).tune },
   peers: { seconds: 120, load: async () => (await import('./peers.mjs')).peers },
   roofline: { seconds: 5, load: async () => (await import('./roofline.mjs')).roofline },

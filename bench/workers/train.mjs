@@ -3,7 +3,7 @@
 
 import { parseArgs } from 'node:util';
 import { epochUpdates, packBatch } from '@gemmatune/data';
-import { Model, systemInfo } from '@gemmatune/engine';
+import { Group, Model, systemInfo } from '@gemmatune/engine';
 import { passesOf } from '@gemmatune/train';
 import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
 import { modelConfig, modelFolder, reducedConfig } from '../measure/model.mjs';
@@ -31,6 +31,11 @@ const { values: a } = parseArgs({
     'learning-rate': { type: 'string', default: '5e-5' },
     seed: { type: 'string', default: '42' },
     profile: { type: 'boolean', default: false },
+    rank: { type: 'string', default: '0' }, // one of several processes that train together: micro-batches are dealt to them in turn
+    'world-size': { type: 'string', default: '1' },
+    address: { type: 'string', default: '' },
+    whole: { type: 'boolean', default: false }, // gradients are added up whole, instead of each rank having a part of the model
+    wire: { type: 'string', default: 'float32' },
   },
 });
 const number = (name) => Number(a[name]);
@@ -49,6 +54,9 @@ if (!Number.isInteger(gradientAccumulation))
   throw new Error(`--sequences: found ${sequences}, expected a multiple of the batch ${batchSize}`);
 
 const { model, rows, baselineBytes } = await prepare();
+const [rank, ranks] = [number('rank'), number('world-size')];
+const group = ranks > 1 ? await Group.join({ rank, size: ranks, address: a.address }) : null;
+const collectives = group && (await model.share(group, { sharded: !a.whole, wire: a.wire })).collectives;
 const steps = [];
 const losses = [];
 for (let step = 1; step <= number('steps'); step++) {
@@ -72,10 +80,12 @@ const result = {
   peakMinusBaselineBytes: peak - baselineBytes,
   baselineBytes,
   memory,
+  collectives,
   ...(a.profile ? { profile: await profiledStep() } : {}),
   instructionSet: systemInfo().instructionSet,
   node: process.version,
 };
+group?.leave();
 await model.dispose();
 console.log(JSON.stringify(result));
 
@@ -110,16 +120,18 @@ function microBatches(step) {
 }
 
 async function timedStep(step) {
-  const passes = passesOf(microBatches(step), number('tokens-per-pass') || null);
+  const all = microBatches(step);
+  const own = all.filter((_, batch) => batch % ranks === rank);
+  const passes = passesOf(own, number('tokens-per-pass') || null);
+  const before = model.traffic();
   const start = performance.now();
   const cpu = process.cpuUsage();
   const done = [];
-  let supervised = 0;
+  const supervised = targetsOf(all);
   let lossSum = 0;
-  for (const { rows: together } of passes) {
-    const metrics = await model.accumulate(packBatch(together));
+  for (const [i, { rows: together }] of passes.entries()) {
+    const metrics = await model.accumulate(packBatch(together), { last: i + 1 === passes.length });
     done.push({ lengths: together.map(({ inputIds }) => inputIds.length), supervised: metrics.targets });
-    supervised += metrics.targets;
     lossSum += metrics.lossSum;
   }
   const accumulated = performance.now();
@@ -139,11 +151,23 @@ async function timedStep(step) {
     seconds: (end - start) / 1e3,
     updateSeconds: (end - accumulated) / 1e3,
     cpuSeconds: (user + system) / 1e6,
-    tokens: done.flatMap(({ lengths }) => lengths).reduce((sum, length) => sum + length, 0),
+    tokens: all.flatMap(({ rows }) => rows).reduce((sum, { inputIds }) => sum + inputIds.length, 0),
     supervised,
     passes: done,
-    loss: lossSum / supervised,
+    loss: lossSum / supervised, // with several ranks: this one's part of it
+    traffic: since(before),
   };
+}
+
+function since(before) {
+  const now = model.traffic();
+  return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - before[name]]));
+}
+
+/** The first token of a row is not predicted. */
+function targetsOf(batches) {
+  const labels = batches.flatMap(({ rows }) => rows.map((row) => row.labels.subarray(1)));
+  return labels.reduce((sum, row) => sum + row.filter((label) => label !== -100).length, 0);
 }
 
 /** One more step under the core's profiler, which makes it slower on a GPU. */
