@@ -53,7 +53,7 @@ export class Slurm {
 
   private constructor() {}
 
-  /** Returns when both nodes, n1 and n2 with 4 CPUs each, are idle. Throws with the ends of the logs where that takes over a minute. */
+  /** Returns when both nodes, n1 and n2 with 4 CPUs and 2 GPUs each, are idle. Throws with the ends of the logs where that takes over a minute. */
   static async start(): Promise<Slurm> {
     const slurm = new Slurm();
     try {
@@ -75,6 +75,10 @@ export class Slurm {
     chmodSync(folder, 0o755); // munged wants its socket to be reachable by all
     for (const name of ['munge', 'state', 'n1', 'n2']) mkdirSync(join(folder, name), { mode: 0o755 });
     writeFileSync(join(folder, 'munge.key'), randomBytes(128), { mode: 0o400 });
+    // GPUs are counted and handed out, not used: any device may stand for one (/dev/null and /dev/zero by other names).
+    writeFileSync(join(folder, 'gres.conf'), `Name=gpu Flags=nvidia_gpu_env File=${folder}/gpu[0-1]\n`);
+    for (const [name, minor] of Object.entries({ gpu0: '3', gpu1: '5' }))
+      spawnSync('mknod', [join(folder, name), 'c', '1', minor]);
     writeFileSync(this.configuration, configuration(folder, await freePorts(3)));
     // The shell is the namespace's first process: it lives until its standard input is closed, and the kernel kills the rest when it ends.
     const script = `
@@ -212,10 +216,11 @@ SelectTypeParameters=CR_CPU
 SchedulerParameters=batch_sched_delay=0
 # The nodes have as many CPUs as is said here, not as the machine has.
 SlurmdParameters=config_overrides
+GresTypes=gpu
 ReturnToService=2
 KillWait=5
-NodeName=n1 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n1} CPUs=4 RealMemory=500
-NodeName=n2 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n2} CPUs=4 RealMemory=500
+NodeName=n1 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n1} CPUs=4 RealMemory=500 Gres=gpu:2
+NodeName=n2 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n2} CPUs=4 RealMemory=500 Gres=gpu:2
 PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
 `;
 }
