@@ -1,8 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { Slurm, slurmIsMissing } from './slurm.js';
 
 const missing = slurmIsMissing();
+const EXAMPLE = readFileSync(fileURLToPath(new URL('../../examples/clusters/slurm.sbatch', import.meta.url)), 'utf8');
 
 /** What `env` printed, by name. Tasks' lines may come in any order, so a task prints its own in one write. */
 function variables(text: string): Record<string, string> {
@@ -26,6 +29,7 @@ function processesOf(folder: string): string[] {
 describe.skipIf(missing !== null)(`a Slurm of two nodes${missing === null ? '' : ` (skipped: ${missing})`}`, () => {
   let slurm: Slurm;
   let limited: string;
+  let preempted: string;
 
   beforeAll(async () => {
     slurm = await Slurm.start();
@@ -34,8 +38,25 @@ describe.skipIf(missing !== null)(`a Slurm of two nodes${missing === null ? '' :
       '#!/bin/sh\nsrun sh -c \'trap "echo USR2; exit 75" USR2; while :; do sleep 0.1; done\'\n',
       [...['--time=1', '--signal=USR2@50', '--output=limited.txt']],
     );
+    // What the example does with the statuses of a program; requeued, it waits for a while.
+    preempted = await example('preempted', '[ "$SLURM_RESTART_COUNT" ] && echo again && exit\necho first\nexit 75');
   });
   afterAll(() => slurm?.stop());
+
+  /** Submits the example with a shell script as the program, which writes to NAME.txt. @returns the job's id */
+  function example(name: string, program: string): Promise<string> {
+    const bin = join(slurm.folder, name);
+    mkdirSync(bin);
+    writeFileSync(join(bin, 'gemmatune'), `#!/bin/sh\n${program}\n`, { mode: 0o755 });
+    return slurm.submit(EXAMPLE.replace('srun ', `export PATH=${bin}:$PATH\nsrun --unbuffered `), [
+      ...['--time=5', `--output=${name}.txt`],
+    ]);
+  }
+  const linesOf = (name: string, line: string) =>
+    slurm
+      .read(`${name}.txt`)
+      .split('\n')
+      .filter((each) => each === line).length;
 
   it.each([
     [2, ['0 0 n1', '1 0 n2']],
@@ -90,15 +111,35 @@ describe.skipIf(missing !== null)(`a Slurm of two nodes${missing === null ? '' :
     const id = await slurm.submit(`#!/bin/sh\nsrun --unbuffered -N2 -n2 sh -c '${task}'\n`, [
       ...['-N2', '-n2', '--output=cancelled.txt'],
     ]);
-    const seen = (word: string) =>
-      slurm
-        .read('cancelled.txt')
-        .split('\n')
-        .filter((line) => line === word).length;
-    await slurm.until('both tasks are ready', 30, () => seen('ready') === 2);
+    await slurm.until('both tasks are ready', 30, () => linesOf('cancelled', 'ready') === 2);
     await slurm.run(['scancel', id]);
     expect(await slurm.ended(id)).toMatchObject([{ id, state: 'CANCELLED' }]);
-    expect(seen('TERM')).toBe(2);
+    expect(linesOf('cancelled', 'TERM')).toBe(2);
+  });
+
+  it.each([
+    ['--gpus-per-node=2', ['0: 0,1', '1: 0,1']],
+    ['--gpus-per-task=1', ['0: 0', '1: 1']],
+  ])('shows GPUs to tasks: %s', async (gpus, expected) => {
+    const print = 'echo "$SLURM_LOCALID: $CUDA_VISIBLE_DEVICES"';
+    const { stdout } = await slurm.run(['srun', '--quiet', '-N1', '-n2', gpus, 'sh', '-c', print]);
+    expect(stdout.trim().split('\n').sort()).toEqual(expected);
+  });
+
+  it('requeues the example when its ranks were preempted', async () => {
+    expect(await slurm.ended(preempted, 100)).toMatchObject([{ state: 'COMPLETED', exitStatus: 0, restarts: 1 }]);
+    for (const line of ['first', 'again']) expect(linesOf('preempted', line)).toBe(4);
+  });
+
+  it('does not requeue the example when it failed, or was cancelled', async () => {
+    const failed = await example('failed', 'exit $((SLURM_PROCID == 3 ? 4 : 1))');
+    expect(await slurm.ended(failed)).toMatchObject([{ state: 'FAILED', exitStatus: 4, restarts: 0 }]);
+    const wait = 'trap "echo TERM; exit 75" TERM; echo ready; while :; do sleep 0.1; done';
+    const stopped = await example('stopped', wait);
+    await slurm.until('all ranks are ready', 60, () => linesOf('stopped', 'ready') === 4);
+    await slurm.run(['scancel', stopped]);
+    expect(await slurm.ended(stopped)).toMatchObject([{ state: 'CANCELLED', restarts: 0 }]);
+    expect(linesOf('stopped', 'TERM')).toBe(4);
   });
 
   it('sends the signal that was asked for before the time limit, and passes the status on', async () => {

@@ -53,7 +53,7 @@ export class Slurm {
 
   private constructor() {}
 
-  /** Returns when both nodes, n1 and n2 with 4 CPUs and 2 GPUs each, are idle. Throws with the ends of the logs where that takes over a minute. */
+  /** Returns when both nodes, n1 and n2 with 8 CPUs and 2 GPUs each, are idle. Throws with the ends of the logs where that takes over a minute. */
   static async start(): Promise<Slurm> {
     const slurm = new Slurm();
     try {
@@ -213,14 +213,15 @@ TaskPlugin=task/none
 MpiDefault=none
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
-SchedulerParameters=batch_sched_delay=0
+# By default it looks at what waits every half minute.
+SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
 # The nodes have as many CPUs as is said here, not as the machine has.
 SlurmdParameters=config_overrides
 GresTypes=gpu
 ReturnToService=2
 KillWait=5
-NodeName=n1 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n1} CPUs=4 RealMemory=500 Gres=gpu:2
-NodeName=n2 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n2} CPUs=4 RealMemory=500 Gres=gpu:2
+NodeName=n1 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n1} CPUs=8 RealMemory=500 Gres=gpu:2
+NodeName=n2 NodeHostname=${hostname()} NodeAddr=127.0.0.1 Port=${n2} CPUs=8 RealMemory=500 Gres=gpu:2
 PartitionName=all Nodes=ALL Default=YES MaxTime=60 State=UP
 `;
 }
