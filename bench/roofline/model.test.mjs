@@ -114,10 +114,10 @@ describe('modelTwoGpus', () => {
       expect(hidden.find((transfer) => transfer.what.startsWith(what)).exposedSeconds).toBe(0);
   });
 
-  it('waits for the weights of all blocks, or of one', () => {
-    const exposed = (design) => on(design, 10e9).plan.find(({ what }) => what.startsWith('all-gather')).exposedSeconds;
-    expect(exposed('as built, float32 wire')).toBeCloseTo(100_270_080 / 10e9 + 18 * 150e-6, 5);
-    expect(exposed('weights behind forward, float32 wire')).toBeLessThan(0.001);
+  it('waits for the first blocks of weights, and for no other over a fast link', () => {
+    const { plan } = on('as built, float32 wire', 10e9);
+    const { seconds, exposedSeconds } = plan.find(({ what }) => what.startsWith('all-gather'));
+    expect(exposedSeconds).toBeCloseTo(seconds / 18, 6);
   });
 
   it('accounts for all of the time: computing, and standing still for a transfer', () => {

@@ -20,18 +20,10 @@ export const TWO_GPU_DESIGNS = {
     summary: 'the same, with the gradients of the body in float32',
     build: (step) => sharded(step, { wireBytes: 4 }),
   },
-  'weights behind forward, bfloat16 wire': {
-    summary: 'as built, but a block waits for its own weights alone',
-    build: (step) => sharded(step, { wireBytes: 2, behindForward: true }),
-  },
-  'weights behind forward, float32 wire': {
-    summary: 'as built, but a block waits for its own weights alone',
-    build: (step) => sharded(step, { wireBytes: 4, behindForward: true }),
-  },
   'all hidden, float32 wire': {
     summary:
       "the same, with the head's exchanges behind its products, and the next batch's embedding rows behind AdamW of the body",
-    build: (step) => sharded(step, { wireBytes: 4, behindForward: true, hidden: true }),
+    build: (step) => sharded(step, { wireBytes: 4, hidden: true }),
   },
   'not sharded, bfloat16 wire': {
     summary: 'each GPU has half of the sequences and everything else; all gradients are added up, the embedding last',
@@ -137,10 +129,10 @@ const perBlock = (layers, name, after) => upTo(layers).map((l) => ({ name: `${na
 const afterBackward = (layers) => perBlock(layers, 'gradients', (l) => [`backward ${l}`]).reverse();
 
 /**
- * wireBytes: of an element of the body's gradients on the wire. behindForward: a block waits for its own weights, not for all. hidden: the
- * head's own rows go first, while the other's come, and the next batch's embedding rows go behind AdamW of the body.
+ * wireBytes: of an element of the body's gradients on the wire. hidden: the head's own rows go first, while the other's come, and the next
+ * batch's embedding rows go behind AdamW of the body.
  */
-function sharded(step, { wireBytes, behindForward = false, hidden = false }) {
+function sharded(step, { wireBytes, hidden = false }) {
   const {
     config,
     layers,
@@ -157,8 +149,7 @@ function sharded(step, { wireBytes, behindForward = false, hidden = false }) {
   // The head is three products of one size: logits, dx, dW.
   const head = step.head({ vocabSize: config.vocabSize / 2 }, supervised);
   const computations = [
-    // All tokens, of which half are zeros.
-    { name: 'embed', seconds: 2 * step.embed, after: behindForward ? [] : upTo(layers).map((l) => `weights ${l}`) },
+    { name: 'embed', seconds: 2 * step.embed }, // all tokens, of which half are zeros
     ...upTo(layers).map((l) => ({
       name: `forward ${l}`,
       seconds: step.forwardLayer,
@@ -242,12 +233,10 @@ function sharded(step, { wireBytes, behindForward = false, hidden = false }) {
     },
     {
       what: "all-gather of the body's weights, bfloat16",
-      when: behindForward ? 'after the embedded rows' : 'before the next pass',
-      hiddenBehind: behindForward ? 'forward of the blocks before' : 'nothing',
+      when: 'after the embedded rows',
+      hiddenBehind: 'forward of the blocks before',
       bytes: linear,
-      pieces: perBlock(layers, 'weights', (l) =>
-        behindForward ? ['rows', `before adamw ${l}`] : [`before adamw ${layers - 1}`],
-      ),
+      pieces: perBlock(layers, 'weights', (l) => ['rows', `before adamw ${l}`]),
     },
   ];
   return { computations, transfers };
