@@ -81,6 +81,7 @@ void merge(Threads& threads, float* loss, float* entropy, int32_t* correct, floa
       double mass = 0, moment = 0;
       float target = 0;
       for (int64_t s = 0; s < slices; s++) {
+        if (of(s)[1] == 0) continue;  // no ids, no peak
         const double d = double(of(s)[0]) - double(peak), e = std::exp(d);
         mass += e * double(of(s)[1]);
         moment += e * (double(of(s)[2]) + d * double(of(s)[1]));
