@@ -148,13 +148,14 @@ void slices_spread_an_infinity_in_its_row_alone(Device& device) {
     }
 }
 
-// A slice whose logits are so far below the peak that their distance, times their number, is no float32: it has no weight, and is no reason for NaN.
+// A slice whose logits are so far below the peak that their distance, times their number, is no float32: it has no weight, and is no reason for NaN. Nor is
+// one without ids.
 template <class E>
 void slices_take_logits_that_are_far_apart(Device& device) {
-  Slices<E> c(device, 2, 8, {8, 4096, 8});
+  Slices<E> c(device, 2, 8, {8, 4096, 8, 0});
   c.x.fill(1), c.weight.fill(-1e35);
   for (int64_t id : {3, 4109})
-    for (int64_t i = 0; i < 8; i++) c.weight.set(id * 8 + i, 0);
+    for (int64_t i = 0; i < 8; i++) c.weight.set(id * 8 + i, 1e35);
   c.targets = {3, 4109};
   c.run();
   c.check_alike();
