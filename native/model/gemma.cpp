@@ -201,13 +201,15 @@ void Gemma::backward(Activations& a, const Packing& packing, const Tensor& gradi
 
 // What the kernels of a GPU keep between launches of one op: the head's partial dx (in 32,768 columns of logits each), weight gradients
 // split over tokens (at most 320 tiles of 64 KB), attention's sums of rows.
-static int64_t scratch_bytes(const Config& c, int64_t tokens, int64_t targets) {
-  const int64_t head = targets * (c.hidden_size * 4 * ((c.vocab_size + 32767) / 32768) + 16);
+static int64_t scratch_bytes(const Config& c, int64_t tokens, int64_t targets, int64_t vocab_size) {
+  const int64_t head = targets * (c.hidden_size * 4 * ((vocab_size + 32767) / 32768) + 16);
   return std::max({head, int64_t(320) << 16, tokens * (2 * c.num_heads + c.num_kv_heads) * 4});
 }
 
 int64_t Gemma::pass_bytes(int64_t tokens, int64_t targets, Keep keep, int ranks) const {
-  const int64_t scratch = device_.on_host() ? 0 : scratch_bytes(config_, tokens, targets * ranks), embedding = ranks > 1 ? SplitPass::embedding_bytes(config_, tokens * ranks) : 0;
+  const int64_t slice = slice_of(config_.vocab_size, 0, ranks).count;
+  const int64_t scratch = device_.on_host() ? 0 : scratch_bytes(config_, tokens, targets * ranks, ranks > 1 ? slice : config_.vocab_size);
+  const int64_t embedding = ranks > 1 ? SplitPass::embedding_bytes(config_, tokens * ranks) : 0;
   return gt::activation_bytes(config_, dtype_, tokens, keep) + head_bytes(device_, config_, dtype_, targets, ranks) + scratch + embedding;
 }
 

@@ -25,7 +25,7 @@ struct Pass {
   // Not null: the vocabulary is cut between these ranks (model/vocabulary.h) and the pass is collective: every rank calls accumulate with its own batch,
   // which may be empty (T = 0).
   comm::Communicator* split = nullptr;
-  // With a split: called before each layer's forward, from the first to the last, when nothing of it has been read yet, on a rank without tokens too.
+  // With a split: called before each layer's forward, from the first to the last, when none of its matrices has been read yet, on a rank without tokens too.
   std::function<void(int64_t layer)> needs;
   // Hears of elements [first, end) of the gradient to which this pass adds nothing more, as soon as that is queued: each layer's matrices from the last layer to
   // the first, then all norms, then the embedding. Always the same ranges in the same order, also for a pass that has nothing to learn.

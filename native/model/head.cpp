@@ -106,7 +106,8 @@ struct SplitHead {
   int64_t chunk = 1;
 
   void lay_out(Arena& arena, const Device& device, const Config& config, DType dtype, int64_t R, int64_t all, int64_t slice, int ranks) {
-    const int64_t C = config.hidden_size, most = most_rows(device, slice, dtype), held = std::min(all, most);
+    // By the largest slice: all ranks must cut the rows into the same chunks.
+    const int64_t C = config.hidden_size, most = most_rows(device, slice_of(config.vocab_size, 0, ranks).count, dtype), held = std::min(all, most);
     chunk = chunk_rows(all, most);
     arena.add(&x, DType::f32, {R, C});
     arena.add(&rstd, DType::f32, {R});

@@ -19,11 +19,13 @@ struct Sums {
 template <class E>
 GT_INLINE Sums sums_of(const E* z, int64_t V, float peak) {
   Sums total;
+  // For lanes past the end: e^-200 is 0 here. Of a huge peak 200 is less than the last digit.
+  const float past_end = peak - 200.f - std::fabs(peak) * 0x1p-20f;
   for (int64_t begin = 0; begin < V; begin += kBlock) {
     f32x16 mass{}, moment{};
     const int64_t count = V - begin < kBlock ? V - begin : kBlock;
     lanes(count, [&](int64_t v, int64_t n) {
-      const f32x16 d = get(z + begin + v, n, peak - 200.f) - peak;  // lanes past the end: e^-200 is 0 here
+      const f32x16 d = get(z + begin + v, n, past_end) - peak;
       const f32x16 e = exp16(d);
       mass += e;
       moment += d * e;
@@ -81,6 +83,7 @@ void merge(Threads& threads, float* loss, float* entropy, int32_t* correct, floa
       double mass = 0, moment = 0;
       float target = 0;
       for (int64_t s = 0; s < slices; s++) {
+        if (of(s)[1] == 0) continue;  // no ids, no peak
         const double d = double(of(s)[0]) - double(peak), e = std::exp(d);
         mass += e * double(of(s)[1]);
         moment += e * (double(of(s)[2]) + d * double(of(s)[1]));

@@ -84,7 +84,8 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
   check_linear(op, device, dx, dweight, logits, x, weight);
   const int64_t R = logits.shape[0], V = logits.shape[1], C = weight.shape[1];
   check_rows(op, device, loss, entropy, correct, logits, targets, INT32_MAX);
-  require(V > 0 && slices.size >= 1 && slices.rank >= 0 && slices.rank < slices.size, Code::kArgument, op, ": slice ", slices.rank, " of ", slices.size, " has ", V, " ids, expected 1 or more of a slice from 0 to ", slices.size - 1);
+  require(slices.rank >= 0 && slices.rank < slices.size, Code::kArgument, op, ": this is slice ", slices.rank, " of ", slices.size, ", expected one from 0 to ", slices.size - 1);
+  require(V > 0 || slices.rank > 0, Code::kArgument, op, ": slice 0 has no ids, expected 1 or more; only later slices may be empty");
   require_shape(op, "statistics", slices.statistics, {slices.size, R, kSliceStatistics});
   require_shape(op, "merged", slices.merged, {R, 4});
   require_dtype(op, "statistics", slices.statistics, {DType::f32});
@@ -96,10 +97,11 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
   switch (device.kind) {
     case DeviceKind::cpu: {
       const cpu::CrossEntropy& backend = GT_PICK(cpu::cross_entropy);
-      matmul_forward(device, logits, x, weight);
+      if (V > 0) matmul_forward(device, logits, x, weight);
       backend.slice_statistics(device.threads(), own, logits.data, logits.dtype, target, slices.first, R, V);
       slices.exchange();
       backend.merge(device.threads(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), merged, all, target, slices.size, R);
+      if (V == 0) return device.zero(dx.data, size_t(dx.bytes()));
       backend.slice_gradient(device.threads(), logits.data, logits.dtype, merged, target, slices.first, R, V);
       const Tensor& dlogits = logits;
       matmul_backward_input(device, dx, dlogits, weight);
@@ -109,10 +111,11 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
     case DeviceKind::cuda:
     case DeviceKind::emulated: {
       const gpu::CrossEntropy& backend = GT_PICK_GPU(device, cross_entropy);
-      matmul_forward(device, logits, x, weight);
+      if (V > 0) matmul_forward(device, logits, x, weight);
       backend.slice_statistics(device.gpu(), own, logits.as<bf16>(), target, slices.first, R, V);
       slices.exchange();
       backend.merge(device.gpu(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), merged, all, target, slices.first, slices.size, R);
+      if (V == 0) return device.zero(dx.data, size_t(dx.bytes()));
       return backend.slice_gradient(device.gpu(), dx.as<bf16>(), dweight.as<float>(), logits.as<bf16>(), merged, x.as<bf16>(), weight.as<bf16>(), R, V, C);
     }
   }

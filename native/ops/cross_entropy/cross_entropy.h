@@ -24,7 +24,7 @@ void cross_entropy_forward(Device& device, const Tensor& loss, const Tensor& ent
 // dx has the same bits in all batches on the same side of R = 16.
 void linear_cross_entropy(Device& device, const Tensor& loss, const Tensor& entropy, const Tensor& correct, const Tensor& dx, const Tensor& dweight, const Tensor& logits, const Tensor& x, const Tensor& weight, const Tensor& targets);
 
-// The vocabulary cut in slices that lie on different devices: what each of them does with its own, [first, first + V) of all ids, V > 0. Every slice says of
+// The vocabulary cut in slices that lie on different devices: what each of them does with its own, [first, first + V) of all ids; V may be 0 but in the first. Every slice says of
 // each row what its logits add up to (kSliceStatistics numbers); all of these together give loss, entropy and the gradient of its own logits to every slice.
 struct VocabularySlices {
   int64_t first = 0;

@@ -132,8 +132,9 @@ __global__ void __launch_bounds__(kThreads) merge_kernel(float* loss, float* ent
   const float peak = top[0];
   float mass = 0, moment = 0, logit = 0;
   for (int s = 0; s < slices; s++) {
+    if (of(s)[1] == 0) continue;  // no ids, no peak
     const float d = of(s)[0] - peak, e = fast_exp(d);
-    mass += e * of(s)[1], moment += e * (of(s)[2] + d * of(s)[1]);
+    mass += e * of(s)[1], moment += e * of(s)[2] + e * d * of(s)[1];  // d · mass alone may overflow
     logit += of(s)[3];
   }
   if (!(fabsf(moment) <= FLT_MAX)) mass = bits_float(0x7fc00000u);

@@ -26,11 +26,10 @@ struct Slices {
         correct(device, count() * R) {
     Random random(uint64_t(R * 1000 + V() + C));
     x.randomize(random), weight.randomize(random, 2 / std::sqrt(double(C))), dweight.randomize(random, 0.01);
-    // Targets in every slice, its first and last id among them.
-    for (int64_t r = 0; r < R; r++) {
-      const size_t s = size_t(r % count());
-      targets.push_back(int32_t(first_of(s) + (r / count() == 0 ? 0 : r / count() == 1 ? this->sizes[s] - 1 : random.below(this->sizes[s]))));
-    }
+    // Targets in every slice that has ids, its first and last id among them.
+    for (int64_t round = 0; int64_t(targets.size()) < R; round++)
+      for (size_t s = 0; s < this->sizes.size() && int64_t(targets.size()) < R; s++)
+        if (const int64_t n = this->sizes[s]) targets.push_back(int32_t(first_of(s) + (round == 0 ? 0 : round == 1 ? n - 1 : random.below(n))));
   }
   int64_t V() const { return std::accumulate(sizes.begin(), sizes.end(), int64_t(0)); }
   int64_t count() const { return int64_t(sizes.size()); }
@@ -60,6 +59,7 @@ struct Slices {
                                       x.tensor({R, C}), matrix(rows(weight, first * C, n * C), n, C), host_ids(targets.data(), R), slices);
         if (told) continue;
         // The slice's logits as they are stored.
+        if (n == 0) continue;
         OnGpu<E> stored(device, R * n);
         matmul_forward(device, stored.tensor({R, n}), x.tensor({R, C}), matrix(rows(weight, first * C, n * C), n, C));
         stored.download();
@@ -115,7 +115,7 @@ void slices_match_the_reference(Device& device, int64_t R, int64_t C, std::vecto
   for (int64_t r = 0; r < R; r++) check(c.correct[r] == stored.correct[size_t(r)], "correct[", r, "] is ", c.correct[r]);
 }
 
-// A number that is not finite in one slice: the row is NaN on all, others are not.
+// A weight that is not a number in one slice: every row is NaN on all.
 template <class E>
 void slices_spread_nan(Device& device) {
   for (int64_t bad : {0, 15, 16, 39}) {
@@ -127,6 +127,41 @@ void slices_spread_nan(Device& device) {
     c.check_alike();
     for (int64_t r = 0; r < 8; r++) check(std::isnan(c.loss[r]) && std::isnan(c.entropy[r]) && c.correct[r] == 0, "NaN at id ", bad, ": loss ", c.loss[r]);
     for (int64_t i = 0; i < c.dx.size(); i++) check(std::isnan(c.dx.get(i)), "NaN at id ", bad, ": dx is ", c.dx.get(i));
+  }
+}
+
+// An infinite logit in one row and one slice: that row is NaN on all slices, other rows are as they were.
+template <class E>
+void slices_spread_an_infinity_in_its_row_alone(Device& device) {
+  for (int64_t bad : {0, 15, 16, 39})
+    for (double sign : {-1., 1.}) {
+      Slices<E> c(device, 4, 8, {16, 24, 0});
+      for (int64_t r = 0; r < 4; r++) c.x.set(r * 8 + 5, r == 2 ? 1e30 : 0);
+      for (int64_t v = 0; v < 40; v++) c.weight.set(v * 8 + 5, v == bad ? sign * 1e30 : 0);
+      c.run();
+      c.check_alike();
+      for (int64_t r = 0; r < 4; r++) {
+        check(std::isnan(c.loss[r]) == (r == 2) && std::isnan(c.entropy[r]) == (r == 2) && (r != 2 || c.correct[r] == 0), "infinity at id ", bad, " of row 2: row ", r, " has loss ", c.loss[r]);
+        for (int64_t s = 0; s < 2; s++)
+          for (int64_t i = 0; i < 8; i++) check(std::isnan(c.dx.get((s * 4 + r) * 8 + i)) == (r == 2), "infinity at id ", bad, " of row 2: row ", r, " of slice ", s, " has dx ", c.dx.get((s * 4 + r) * 8 + i));
+      }
+    }
+}
+
+// A slice whose logits are so far below the peak that their distance, times their number, is no float32: it has no weight, and is no reason for NaN. Nor is
+// one without ids.
+template <class E>
+void slices_take_logits_that_are_far_apart(Device& device) {
+  Slices<E> c(device, 2, 8, {8, 4096, 8, 0});
+  c.x.fill(1), c.weight.fill(-1e35);
+  for (int64_t id : {3, 4109})
+    for (int64_t i = 0; i < 8; i++) c.weight.set(id * 8 + i, 1e35);
+  c.targets = {3, 4109};
+  c.run();
+  c.check_alike();
+  for (int64_t r = 0; r < 2; r++) {
+    check(std::abs(c.loss[r] - std::log(2.f)) < 1e-6f && std::abs(c.entropy[r] - std::log(2.f)) < 1e-6f, "loss ", c.loss[r], ", entropy ", c.entropy[r], ", expected log 2");
+    check(c.correct[r] == (r == 0), "correct[", r, "] is ", c.correct[r]);
   }
 }
 
