@@ -1,14 +1,26 @@
 import { setImmediate } from 'node:timers/promises';
 import { type EncodedRow, packBatch } from '@gemmatune/data';
 import type { BatchMetrics, Model } from '@gemmatune/engine';
-import { type MicroBatchRows, TrainingOrder } from './batches.js';
+import { TrainingOrder, tokensOf, type Update } from './batches.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
+import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
 import type { LogRow, TrainEvent, WarningCode } from './events.js';
 import { emptyWindow, endRow, trainRow } from './log.js';
 import { added, noMetrics } from './metrics.js';
-import { type PassPlan, passesOf, planPasses } from './plan.js';
+import { type Pass, type PassPlan, passesOf, planPasses } from './plan.js';
+import {
+  ALONE,
+  addedUp,
+  byFirst,
+  type Description,
+  gatherParts,
+  type Ranks,
+  refuseDifferences,
+  sameModel,
+  together,
+} from './ranks.js';
 import { checkRows, itemsOf } from './rows.js';
 import { RunFolder } from './run-folder.js';
 import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
@@ -27,6 +39,8 @@ export type TrainableModel = Pick<
   | 'save'
   | 'saveState'
   | 'loadState'
+  | 'completeCopies'
+  | 'checksum'
 >;
 
 export interface TrainerInput {
@@ -37,6 +51,10 @@ export interface TrainerInput {
   /** Files copied into every checkpoint and beside the trained model: the tokenizer's. */
   companions?: readonly string[];
   evalMetrics?: EvalMetrics;
+  /** The processes that train together; the model is shared between them (Model.share). Unset: this one alone. Each is given the same rows. */
+  ranks?: Ranks;
+  /** Further names and values that must be the same on every rank, such as device, collectives and wire. Checkpoints record them. */
+  description?: Description;
 }
 
 /**
@@ -47,11 +65,16 @@ export interface TrainerInput {
  * Where the default departs from TRL 1.13, and compat 'trl' does not: warm-up starts above 0; accuracy, entropy and eval_loss count
  * every token the same; num_tokens, train_loss and rates are right after a resume; the last update is always logged; with
  * loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not finite leaves the weights as they were.
+ *
+ * With several ranks every rank makes the same calls, and hears the same events but for its own passes. Options stay per device, so that ranks
+ * multiply the rows of an update.
  */
 export class Trainer {
   readonly options: TrainOptions;
   readonly plan: Plan;
   readonly #model: TrainableModel;
+  readonly #ranks: Ranks;
+  readonly #description: Description;
   readonly #rows: readonly EncodedRow[];
   readonly #items: number;
   readonly #order: TrainingOrder;
@@ -65,15 +88,17 @@ export class Trainer {
   #started = false;
   /** When #state.seconds was last brought up to date. */
   #ticked = 0;
-  /** Seconds and tokens of this process in accumulate and update. */
+  /** Seconds of this process in accumulate and update, and tokens of all ranks meanwhile. */
   #work = { seconds: 0, tokens: 0 };
 
   /** @throws TrainError ERR_GEMMATUNE_ARGUMENT for options or rows that cannot be trained on */
   constructor(
     model: TrainableModel,
-    { trainRows, evalRows = [], options, companions = [], evalMetrics }: TrainerInput,
+    { trainRows, evalRows = [], options, companions = [], evalMetrics, ranks = ALONE, description = {} }: TrainerInput,
   ) {
     this.options = resolveTrainOptions(options);
+    this.#ranks = ranks.size === 1 ? ALONE : ranks;
+    this.#description = description;
     const { evalStrategy } = this.options;
     this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
     if (evalRows.length > 0 || evalStrategy !== 'no') checkRows(evalRows, 'evalRows');
@@ -82,15 +107,18 @@ export class Trainer {
     const items = itemsOf(trainRows, this.options);
     this.#items = items.length;
     this.#eval = { rows: evalRows, items: itemsOf(evalRows, this.options), metrics: evalMetrics };
-    this.plan = planSteps(items.length, this.options);
-    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan);
-    this.#run = new RunFolder(model, { rows: trainRows, options: this.options, plan: this.plan, companions });
+    const { size } = ranks;
+    this.plan = planSteps(items.length, this.options, size);
+    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan, { size, parameters: model.parameters });
+    const run = { rows: trainRows, options: this.options, plan: this.plan, companions };
+    this.#run = new RunFolder(model, run, this.#ranks, { ranks: size, ...description });
   }
 
   /**
    * Trains to the end, or until `signal` aborts: then it stops after the running pass with a checkpoint of the last complete
-   * update. Gradients of an update under way are discarded; `resume: true` repeats it. The consumer sets the pace: training waits while an event is handled.
-   * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME or _DIVERGED; or the engine's own error
+   * update. Gradients of an update under way are discarded; `resume: true` repeats it. A `signal` of one rank stops all, after the running update.
+   * The consumer sets the pace: training waits while an event is handled.
+   * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME, _RANK or _DIVERGED; or the engine's own error
    */
   async *train({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, void, undefined> {
     if (this.#started)
@@ -98,8 +126,9 @@ export class Trainer {
     this.#started = true;
     this.#ticked = performance.now();
     yield* this.#start();
+    const aborted = await together(this.#ranks, 'the start', () => signal?.aborted ?? false);
     // A resumed run may still owe the evaluation after its last update.
-    let going = !signal?.aborted && (yield* this.#afterUpdate(signal));
+    let going = !aborted.includes(true) && (yield* this.#afterUpdate(signal));
     while (going && this.#state.step < this.plan.maxSteps) {
       going = (yield* this.#update(signal)) && (yield* this.#afterUpdate(signal));
     }
@@ -107,15 +136,19 @@ export class Trainer {
   }
 
   /**
-   * How updates would be computed if training started now, with the memory that is free; null: each micro-batch by itself.
+   * How updates would be computed if training started now, with the memory that is free here; null: each micro-batch by itself. Asks no other rank.
    * @param before tokensPerPass of the checkpoint that training goes on from
    * @throws TrainError ERR_GEMMATUNE_MEMORY where the rows do not fit the device
    */
   planPasses(before: number | null = null): PassPlan | null {
-    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), this.options, before);
+    return this.#planPasses(this.options, before);
   }
 
-  /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. */
+  #planPasses(options: TrainOptions, before: number | null): PassPlan | null {
+    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), options, before);
+  }
+
+  /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. Every rank calls it. */
   async evaluate({ signal }: { signal?: AbortSignal } = {}): Promise<LogRow | null> {
     checkRows(this.#eval.rows, 'evalRows');
     const events = this.#evaluation(signal);
@@ -125,11 +158,12 @@ export class Trainer {
   }
 
   async *#start(): AsyncGenerator<TrainEvent, void, undefined> {
+    if (this.#ranks.size > 1) await this.#refuseDifferences();
     const { state, folder, notes } = await this.#run.open();
     this.#state = state;
     this.#savedStep = state.step;
-    if (folder !== null) await this.#model.loadState(folder);
-    const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length };
+    if (folder !== null) await this.#load(folder);
+    const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length, ranks: this.#ranks.size };
     yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
     yield* this.#startPasses();
     for (const { code, message } of notes) yield this.#warning(code, message);
@@ -139,9 +173,38 @@ export class Trainer {
     }
   }
 
+  async #refuseDifferences(): Promise<void> {
+    const { rows, metrics } = this.#eval;
+    const run = {
+      options: this.options,
+      identity: await this.#run.identity(),
+      evalRows: rows,
+      evalMetrics: metrics !== undefined,
+    };
+    const described = await describeRun(run);
+    const weights = await this.#model.checksum();
+    await refuseDifferences(this.#ranks, { ranks: this.#ranks.size, ...described, ...this.#description, weights });
+  }
+
+  /** Every rank reads the checkpoint by itself. */
+  async #load(folder: string): Promise<void> {
+    await together(this.#ranks, `reading ${folder}`, () => this.#model.loadState(folder));
+    await sameModel(this.#ranks, this.#model, `as read from ${folder}`);
+  }
+
+  /** The passes of the rank that has least room, so that ranks have as many in every update. */
+  async #agreedPasses(before: number | null): Promise<PassPlan | null> {
+    const plans = await together(this.#ranks, 'the plan of passes', () => this.planPasses(before));
+    const mine = plans[this.#ranks.rank]!;
+    const sizes = plans.flatMap((plan) => plan?.tokensPerPass ?? []);
+    if (sizes.length === 0) return null;
+    const tokensPerPass = Math.min(...sizes);
+    return mine?.tokensPerPass === tokensPerPass ? mine : this.#planPasses({ ...this.options, tokensPerPass }, null);
+  }
+
   async *#startPasses(): AsyncGenerator<TrainEvent, void, undefined> {
     const before = this.#state.tokensPerPass;
-    const passes = this.planPasses(before);
+    const passes = await this.#agreedPasses(before);
     this.#passes = passes;
     this.#state.tokensPerPass = passes?.tokensPerPass ?? null;
     const recompute = passes === null ? this.options.recompute : passes.recompute;
@@ -154,36 +217,25 @@ export class Trainer {
     }
   }
 
-  /** One optimizer update. Returns false where an abort came before its last pass. */
+  /** One optimizer update. Returns false where an abort came before its last pass, or with several ranks on any of them. */
   async *#update(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
     const { options, plan } = this;
+    const ranks = this.#ranks;
     const state = this.#state;
     const step = state.step + 1;
-    const microBatches = this.#order.microBatches(step);
-    const passes = passesOf(microBatches, this.#passes?.tokensPerPass ?? null, options.compat);
-    const done: MicroBatch[] = [];
-    const progress = { microStep: 0, microSteps: microBatches.length, tokens: state.tokens };
-    let sums = noMetrics();
-    for (const [i, pass] of passes.entries()) {
-      const metrics = await this.#accumulate(pass.rows);
-      sums = added(sums, metrics);
-      if (pass.completed.length > 0) {
-        done.push({ metrics: sums, ...counts(pass.completed, options) });
-        sums = noMetrics();
-      }
-      progress.microStep += pass.completed.length;
-      progress.tokens += tokensOf(pass.rows);
-      yield this.#progress(progress, metrics);
-      if (signal?.aborted && i + 1 < passes.length) return false;
-      await setImmediate(); // where the model answers at once, timers and signals still get their turn
-    }
+    const update = this.#order.update(step);
+    const microBatches = yield* this.#passesOfUpdate(update, signal);
+    if (microBatches === null) return false;
+    const parts = await gatherParts(ranks, `update ${step}`, { microBatches, aborted: signal?.aborted ?? false });
+    const done = addedUp(parts);
+    const logged = update.ranksCounted === ranks.size ? done : addedUp(parts.slice(0, update.ranksCounted));
 
     const targets = done.reduce((sum, { metrics }) => sum + metrics.targets, 0);
     const loss = done.reduce((sum, { metrics }) => sum + metrics.lossSum, 0) / targets;
     const learningRate = learningRateAt(step, plan, options);
     const { gradNorm, applied } =
-      targets > 0 ? await this.#applyGradient(targets, learningRate) : { gradNorm: 0, applied: false };
-    recordUpdate(state, done, loss, applied);
+      targets > 0 ? await this.#applyGradient(targets, learningRate) : await this.#skipGradient();
+    recordUpdate(state, logged, update.counts, loss, applied);
     const due = dueAfter(step, plan, options);
     state.evaluated = !due.evaluate;
 
@@ -198,16 +250,58 @@ export class Trainer {
       yield { type: 'log', row };
     }
     if (state.nonFinite >= options.nonFinitePatience) yield* this.#diverge();
-    return true;
+    return !parts.some(({ aborted }) => aborted);
   }
 
-  async #accumulate(rows: EncodedRow[]): Promise<BatchMetrics> {
-    const batch = packBatch(rows);
+  /**
+   * The forward and backward passes of one update: as many on every rank, those without rows at the end. One rank alone stops where an abort comes
+   * before the last of them, and returns null; several go on, as the others wait for their passes.
+   */
+  async *#passesOfUpdate(
+    update: Update,
+    signal: AbortSignal | undefined,
+  ): AsyncGenerator<TrainEvent, MicroBatch[] | null, undefined> {
+    const { rank, size } = this.#ranks;
+    const { shares } = update;
+    const passes = shares.map((share) => passesOf(share, this.#passes?.tokensPerPass ?? null, this.options.compat));
+    const count = Math.max(...passes.map(({ length }) => length));
+    const done: MicroBatch[] = [];
+    const microSteps = shares.reduce((sum, { length }) => sum + length, 0);
+    const progress = { microStep: 0, microSteps, tokens: this.#state.tokens };
+    let sums = noMetrics();
+    for (let i = 0; i < count; i++) {
+      const ofAll = passes.flatMap((ofRank) => ofRank[i] ?? []);
+      const tokens = ofAll.reduce((sum, { rows }) => sum + tokensOf(rows), 0);
+      const mine = passes[rank]![i];
+      const metrics = await this.#accumulate(mine, { last: i + 1 === count });
+      this.#work.tokens += tokens;
+      sums = added(sums, metrics);
+      if (mine !== undefined && mine.completed.length > 0) {
+        done.push({ metrics: sums, items: mine.completed.reduce((sum, { items }) => sum + items, 0) });
+        sums = noMetrics();
+      }
+      progress.microStep += ofAll.reduce((sum, { completed }) => sum + completed.length, 0);
+      progress.tokens += tokens;
+      yield this.#progress(update, progress, metrics);
+      if (size === 1 && signal?.aborted && i + 1 < count) return null;
+      await setImmediate(); // where the model answers at once, timers and signals still get their turn
+    }
+    return done;
+  }
+
+  /** @param pass undefined: this rank has no rows left, and takes part in the others' pass */
+  async #accumulate(pass: Pass | undefined, options: { last: boolean }): Promise<BatchMetrics> {
+    const batch = pass === undefined ? null : packBatch(pass.rows);
     const began = performance.now();
-    const metrics = await this.#model.accumulate(batch);
+    const metrics = await this.#model.accumulate(batch, options);
     this.#work.seconds += (performance.now() - began) / 1000;
-    this.#work.tokens += batch.tokens.length;
     return metrics;
+  }
+
+  /** An update without targets: nothing was added to the gradient. */
+  async #skipGradient(): Promise<{ gradNorm: number; applied: boolean }> {
+    if (this.#ranks.size > 1) await this.#model.discard(); // waits for the exchange that the last pass has begun
+    return { gradNorm: 0, applied: false };
   }
 
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
@@ -236,12 +330,12 @@ export class Trainer {
       yield { type: 'evaluate', row, best };
     }
     if (save) yield* this.#save();
-    return !signal?.aborted;
+    return this.#ranks.size > 1 || !signal?.aborted; // several ranks agree on it in the next update
   }
 
   #evaluation(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, LogRow | null, undefined> {
     const at = { ...this.#position(), tokens: this.#state.tokens };
-    return evaluation(this.#model, this.#eval, this.options, at, signal);
+    return evaluation(this.#model, this.#ranks, this.#eval, this.options, at, signal);
   }
 
   /** A checkpoint of the last complete update, unless there is one. */
@@ -257,7 +351,9 @@ export class Trainer {
   async *#finish(): AsyncGenerator<TrainEvent, void, undefined> {
     const { options, plan } = this;
     const state = this.#state;
+    if (this.#ranks.size > 1) await this.#model.completeCopies();
     this.#tick();
+    state.seconds = await byFirst(this.#ranks, 'the time', () => state.seconds);
     const row = endRow(
       summary(state, plan, options, this.#items, this.#model.parameters),
       leftover(state, options),
@@ -266,7 +362,7 @@ export class Trainer {
     state.logHistory.push(row);
     if (options.loadBestModelAtEnd) {
       const folder = await this.#run.bestFolder(state);
-      if (folder !== null) await this.#model.loadState(folder);
+      if (folder !== null) await this.#load(folder);
       else yield this.#warning('best-missing', 'No checkpoint holds the best model: the last weights stay.');
     }
     if (this.#run.enabled) {
@@ -295,18 +391,19 @@ export class Trainer {
   }
 
   #progress(
+    { batches }: Update,
     now: { microStep: number; microSteps: number; tokens: number },
     { lossSum, targets }: BatchMetrics,
   ): TrainEvent {
     const { step } = this.#state;
-    const { updatesPerEpoch, batchesPerEpoch, maxSteps } = this.plan;
-    const batches = (step % updatesPerEpoch) * this.options.gradientAccumulationSteps + now.microStep;
+    const { updatesPerEpoch, batchesPerEpoch, batchesPerUpdate, maxSteps } = this.plan;
+    const done = (step % updatesPerEpoch) * batchesPerUpdate + (batches * now.microStep) / now.microSteps;
     return {
       type: 'progress',
       step: step + 1,
       maxSteps,
       ...now,
-      epoch: Math.floor(step / updatesPerEpoch) + batches / batchesPerEpoch,
+      epoch: Math.floor(step / updatesPerEpoch) + done / batchesPerEpoch,
       loss: lossSum / targets,
       tokensPerSecond: this.#work.tokens / this.#work.seconds,
     };
@@ -314,7 +411,7 @@ export class Trainer {
 
   #position(): { epoch: number; step: number } {
     const { step } = this.#state;
-    return { epoch: epochAt(step, this.plan, this.options), step };
+    return { epoch: epochAt(step, this.plan), step };
   }
 
   #tick(): void {
@@ -326,20 +423,6 @@ export class Trainer {
   #warning(code: WarningCode, message: string): TrainEvent {
     return { type: 'warning', code, message, step: this.#state.step };
   }
-}
-
-const tokensOf = (rows: readonly EncodedRow[]): number => rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-
-/** What micro-batches count for, whatever passes they were computed in. */
-function counts(microBatches: readonly MicroBatchRows[], { packing }: TrainOptions): Omit<MicroBatch, 'metrics'> {
-  const sum = { items: 0, tokens: 0, padded: 0 };
-  for (const { rows, items } of microBatches) {
-    const tokens = tokensOf(rows);
-    sum.items += items;
-    sum.tokens += tokens;
-    sum.padded += packing ? tokens : rows.length * Math.max(...rows.map(({ inputIds }) => inputIds.length));
-  }
-  return sum;
 }
 
 /** What is to be told about an update that did not go as it should. */
