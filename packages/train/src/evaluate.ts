@@ -46,7 +46,7 @@ export async function* evaluation(
   const parts = await gatherParts(ranks, what, { microBatches, aborted: signal?.aborted ?? false });
   if (parts.some(({ aborted }) => aborted)) return null;
   const sums = emptySums();
-  for (const [i] of batches.entries()) {
+  for (let i = 0; i < batches.length; i++) {
     const { metrics, items } = parts[i % ranks.size]!.microBatches[Math.floor(i / ranks.size)]!;
     addBatch(sums, metrics, items);
   }

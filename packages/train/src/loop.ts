@@ -1,15 +1,14 @@
-import { setImmediate } from 'node:timers/promises';
-import { type EncodedRow, packBatch } from '@gemmatune/data';
-import type { BatchMetrics, Model } from '@gemmatune/engine';
-import { TrainingOrder, tokensOf, type Update } from './batches.js';
+import type { EncodedRow } from '@gemmatune/data';
+import type { Model } from '@gemmatune/engine';
+import { TrainingOrder } from './batches.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
 import type { LogRow, TrainEvent, WarningCode } from './events.js';
 import { emptyWindow, endRow, trainRow } from './log.js';
-import { added, noMetrics } from './metrics.js';
-import { type Pass, type PassPlan, passesOf, planPasses } from './plan.js';
+import { Passes } from './passes.js';
+import type { PassPlan } from './plan.js';
 import {
   ALONE,
   addedUp,
@@ -24,7 +23,7 @@ import {
 import { checkRows, itemsOf } from './rows.js';
 import { RunFolder } from './run-folder.js';
 import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
-import { freshState, leftover, type MicroBatch, type RunState, recordBest, recordUpdate, summary } from './state.js';
+import { freshState, leftover, type RunState, recordBest, recordUpdate, summary } from './state.js';
 
 /** What training needs of a model; the engine's Model is one. */
 export type TrainableModel = Pick<
@@ -81,15 +80,12 @@ export class Trainer {
   readonly #eval: { rows: readonly EncodedRow[]; items: number[][]; metrics: EvalMetrics | undefined };
   readonly #rowsWithoutTargets: number;
   readonly #run: RunFolder;
+  readonly #passes: Passes;
   #state: RunState = freshState();
-  /** null: every micro-batch is a pass. */
-  #passes: PassPlan | null = null;
   #savedStep = 0;
   #started = false;
   /** When #state.seconds was last brought up to date. */
   #ticked = 0;
-  /** Seconds of this process in accumulate and update, and tokens of all ranks meanwhile. */
-  #work = { seconds: 0, tokens: 0 };
 
   /** @throws TrainError ERR_GEMMATUNE_ARGUMENT for options or rows that cannot be trained on */
   constructor(
@@ -111,7 +107,8 @@ export class Trainer {
     this.plan = planSteps(items.length, this.options, size);
     this.#order = new TrainingOrder(trainRows, items, this.options, this.plan, { size, parameters: model.parameters });
     const run = { rows: trainRows, options: this.options, plan: this.plan, companions };
-    this.#run = new RunFolder(model, run, this.#ranks, { ranks: size, ...description });
+    this.#run = new RunFolder(model, run, this.#ranks, { ranks: size, ...(size > 1 && description) });
+    this.#passes = new Passes(model, { ...run, ranks: this.#ranks, order: this.#order });
   }
 
   /**
@@ -141,11 +138,7 @@ export class Trainer {
    * @throws TrainError ERR_GEMMATUNE_MEMORY where the rows do not fit the device
    */
   planPasses(before: number | null = null): PassPlan | null {
-    return this.#planPasses(this.options, before);
-  }
-
-  #planPasses(options: TrainOptions, before: number | null): PassPlan | null {
-    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), options, before);
+    return this.#passes.planned(before);
   }
 
   /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. Every rank calls it. */
@@ -182,6 +175,7 @@ export class Trainer {
       evalMetrics: metrics !== undefined,
     };
     const described = await describeRun(run);
+    await this.#model.completeCopies(); // of what it may have learnt before
     const weights = await this.#model.checksum();
     await refuseDifferences(this.#ranks, { ranks: this.#ranks.size, ...described, ...this.#description, weights });
   }
@@ -192,23 +186,10 @@ export class Trainer {
     await sameModel(this.#ranks, this.#model, `as read from ${folder}`);
   }
 
-  /** The passes of the rank that has least room, so that ranks have as many in every update. */
-  async #agreedPasses(before: number | null): Promise<PassPlan | null> {
-    const plans = await together(this.#ranks, 'the plan of passes', () => this.planPasses(before));
-    const mine = plans[this.#ranks.rank]!;
-    const sizes = plans.flatMap((plan) => plan?.tokensPerPass ?? []);
-    if (sizes.length === 0) return null;
-    const tokensPerPass = Math.min(...sizes);
-    return mine?.tokensPerPass === tokensPerPass ? mine : this.#planPasses({ ...this.options, tokensPerPass }, null);
-  }
-
   async *#startPasses(): AsyncGenerator<TrainEvent, void, undefined> {
     const before = this.#state.tokensPerPass;
-    const passes = await this.#agreedPasses(before);
-    this.#passes = passes;
+    const passes = await this.#passes.agree(before);
     this.#state.tokensPerPass = passes?.tokensPerPass ?? null;
-    const recompute = passes === null ? this.options.recompute : passes.recompute;
-    if (recompute !== null) this.#model.setRecompute(recompute);
     if (passes === null) return;
     yield { type: 'plan', ...passes };
     if (before !== null && before !== passes.tokensPerPass) {
@@ -224,7 +205,7 @@ export class Trainer {
     const state = this.#state;
     const step = state.step + 1;
     const update = this.#order.update(step);
-    const microBatches = yield* this.#passesOfUpdate(update, signal);
+    const microBatches = yield* this.#passes.run(step, update, state.tokens, signal);
     if (microBatches === null) return false;
     const parts = await gatherParts(ranks, `update ${step}`, { microBatches, aborted: signal?.aborted ?? false });
     const done = addedUp(parts);
@@ -253,51 +234,6 @@ export class Trainer {
     return !parts.some(({ aborted }) => aborted);
   }
 
-  /**
-   * The forward and backward passes of one update: as many on every rank, those without rows at the end. One rank alone stops where an abort comes
-   * before the last of them, and returns null; several go on, as the others wait for their passes.
-   */
-  async *#passesOfUpdate(
-    update: Update,
-    signal: AbortSignal | undefined,
-  ): AsyncGenerator<TrainEvent, MicroBatch[] | null, undefined> {
-    const { rank, size } = this.#ranks;
-    const { shares } = update;
-    const passes = shares.map((share) => passesOf(share, this.#passes?.tokensPerPass ?? null, this.options.compat));
-    const count = Math.max(...passes.map(({ length }) => length));
-    const done: MicroBatch[] = [];
-    const microSteps = shares.reduce((sum, { length }) => sum + length, 0);
-    const progress = { microStep: 0, microSteps, tokens: this.#state.tokens };
-    let sums = noMetrics();
-    for (let i = 0; i < count; i++) {
-      const ofAll = passes.flatMap((ofRank) => ofRank[i] ?? []);
-      const tokens = ofAll.reduce((sum, { rows }) => sum + tokensOf(rows), 0);
-      const mine = passes[rank]![i];
-      const metrics = await this.#accumulate(mine, { last: i + 1 === count });
-      this.#work.tokens += tokens;
-      sums = added(sums, metrics);
-      if (mine !== undefined && mine.completed.length > 0) {
-        done.push({ metrics: sums, items: mine.completed.reduce((sum, { items }) => sum + items, 0) });
-        sums = noMetrics();
-      }
-      progress.microStep += ofAll.reduce((sum, { completed }) => sum + completed.length, 0);
-      progress.tokens += tokens;
-      yield this.#progress(update, progress, metrics);
-      if (size === 1 && signal?.aborted && i + 1 < count) return null;
-      await setImmediate(); // where the model answers at once, timers and signals still get their turn
-    }
-    return done;
-  }
-
-  /** @param pass undefined: this rank has no rows left, and takes part in the others' pass */
-  async #accumulate(pass: Pass | undefined, options: { last: boolean }): Promise<BatchMetrics> {
-    const batch = pass === undefined ? null : packBatch(pass.rows);
-    const began = performance.now();
-    const metrics = await this.#model.accumulate(batch, options);
-    this.#work.seconds += (performance.now() - began) / 1000;
-    return metrics;
-  }
-
   /** An update without targets: nothing was added to the gradient. */
   async #skipGradient(): Promise<{ gradNorm: number; applied: boolean }> {
     if (this.#ranks.size > 1) await this.#model.discard(); // waits for the exchange that the last pass has begun
@@ -307,10 +243,8 @@ export class Trainer {
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
     const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, seed } = this.options;
     const adamw = { maxGradNorm, weightDecay, beta1, beta2, epsilon, seed };
-    const began = performance.now();
-    const result = await this.#model.update({ learningRate, step: this.#state.appliedUpdates + 1, divisor, ...adamw });
-    this.#work.seconds += (performance.now() - began) / 1000;
-    return result;
+    const step = this.#state.appliedUpdates + 1;
+    return this.#passes.timed(() => this.#model.update({ learningRate, step, divisor, ...adamw }));
   }
 
   /** Evaluation and checkpoint, where they are due. Returns false where an abort came. */
@@ -375,6 +309,7 @@ export class Trainer {
   async *#abort(): AsyncGenerator<TrainEvent, void, undefined> {
     const { step } = this.#state;
     await this.#model.discard();
+    if (this.#ranks.size > 1) await this.#model.completeCopies();
     if (step > 0) yield* this.#save();
     yield { type: 'end', reason: 'aborted', step, row: null, folder: await this.#run.newestFolder() };
   }
@@ -388,25 +323,6 @@ export class Trainer {
       `Training diverged: the last ${nonFinite} updates, up to ${step} of ${this.plan.maxSteps}, had gradients that are not finite; ` +
         `start again with a learningRate below ${this.options.learningRate}${folder === null ? '' : `, or look at ${folder}`}.`,
     );
-  }
-
-  #progress(
-    { batches }: Update,
-    now: { microStep: number; microSteps: number; tokens: number },
-    { lossSum, targets }: BatchMetrics,
-  ): TrainEvent {
-    const { step } = this.#state;
-    const { updatesPerEpoch, batchesPerEpoch, batchesPerUpdate, maxSteps } = this.plan;
-    const done = (step % updatesPerEpoch) * batchesPerUpdate + (batches * now.microStep) / now.microSteps;
-    return {
-      type: 'progress',
-      step: step + 1,
-      maxSteps,
-      ...now,
-      epoch: Math.floor(step / updatesPerEpoch) + done / batchesPerEpoch,
-      loss: lossSum / targets,
-      tokensPerSecond: this.#work.tokens / this.#work.seconds,
-    };
   }
 
   #position(): { epoch: number; step: number } {

@@ -355,21 +355,35 @@ describe('the folder of several ranks', () => {
 
 describe('ranks that were not given the same', () => {
   const rest = '; start every rank with the same settings, rows and model.';
-  const changed = rowsOf([5, 9, 4], V);
+  const fewer = rowsOf([5, 9, 4], V);
+  const otherLabel = trainRows.map(({ inputIds, labels }, row) => ({
+    inputIds,
+    labels: labels.map((label, t) => (row === 3 && t === 1 ? -100 : label)),
+  }));
   it.each([
     [{ options: { learningRate: 0.1 } }, 'learningRate is 0.1, rank 0 has 0.05'],
     [{ options: { outputDir: null } }, 'writes is false, rank 0 has true'],
-    [{ trainRows: changed }, 'trainRows is 3, rank 0 has 17'],
-    [{ evalRows: changed }, 'evalRows is 3, rank 0 has 5'],
+    [{ trainRows: fewer }, 'trainRows is 3, rank 0 has 17'],
+    [{ trainRows: otherLabel }, "trainSha256 is '"],
+    [{ evalRows: fewer }, 'evalRows is 3, rank 0 has 5'],
     [{ evalMetrics: async () => ({}) }, 'evalMetrics is true, rank 0 has false'],
-    [{ description: { device: 'cpu' } }, "device is 'cpu', rank 0 has not given"],
-    [{ model: new BigramModel(V) }, 'weights is'],
-  ] satisfies [Partial<TrainerInput> & { model?: TrainableModel }, string][])(
+    [{ description: { device: 'cpu' } }, "device is 'cpu', rank 0 has none"],
+    [{ weights: 'others' }, "weights is 'others', rank 0 has '"],
+  ] satisfies [Partial<TrainerInput> & { weights?: string }, string][])(
     '%#: all refuse, naming it',
-    async (own, what) => {
+    async (given, what) => {
       const outputDir = join(root, 'run');
-      if ('model' in own) own.model.weights.fill(0);
-      const { runs, model } = await run(3, { outputDir }, { own: (rank) => (rank === 1 ? own : {}) });
+      const { weights, ...own } = { weights: undefined, ...given };
+      const { runs, model } = await run(
+        3,
+        { outputDir },
+        {
+          own: (rank, door) => {
+            if (rank !== 1) return {};
+            return weights === undefined ? own : { model: { ...door, checksum: async () => weights } };
+          },
+        },
+      );
       for (const { error } of runs) {
         expect(error).toMatchObject({ name: 'TrainError', code: 'ERR_GEMMATUNE_ARGUMENT' });
         expect(error!.message).toContain(`Rank 1 differs from rank 0: ${what}`);

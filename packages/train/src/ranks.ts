@@ -69,7 +69,7 @@ export async function refuseDifferences(ranks: Ranks, mine: Description): Promis
     for (const name of Object.keys({ ...first, ...other })) {
       if (other[name] === first![name]) continue;
       const [found, expected] = [other[name], first![name]].map((value) =>
-        value === undefined ? 'not given' : shown(value),
+        value === undefined ? 'none' : shown(value),
       );
       throw new TrainError(
         'ERR_GEMMATUNE_ARGUMENT',
