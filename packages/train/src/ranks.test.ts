@@ -204,6 +204,20 @@ describe('one rank', () => {
   });
 });
 
+describe('an evaluation by itself', () => {
+  it.each([null, 'trl'] as const)('gives on every rank the bits of one rank, compat %s', async (compat) => {
+    const input = { trainRows, evalRows, options: { perDeviceEvalBatchSize: 2, compat } };
+    const numbers = (row: LogRow | null) => Object.entries(row!).filter(([key]) => !/runtime|per_second/.test(key));
+    const one = numbers(await new Trainer(new BigramModel(V), input).evaluate());
+    const doors = sharedBy(new BigramModel(V), 4); // of 3 batches: one rank has none
+    const { ranks } = new Meeting(4);
+    const rows = await Promise.all(
+      doors.map((door, r) => new Trainer(door, { ...input, ranks: ranks[r]! }).evaluate()),
+    );
+    for (const row of rows) expect(numbers(row)).toEqual(one);
+  });
+});
+
 describe("the caller's own metrics", () => {
   it("are rank 0's, and may be shared", async () => {
     const asked: number[] = [];
