@@ -77,21 +77,19 @@ class Gloo : public Communicator {
     const double begun = now();
     queue_.drain();
     bring_back();
-    waited_ += now() - begun;
+    waited(now() - begun);
   }
 
   std::vector<std::string> gather(const std::string& mine, const char* what) override {
     const double begun = now();
     auto all = rendezvous_.gather("host", text("gather of ", what), mine);
-    waited_ += now() - begun;
+    waited(now() - begun);
     return all;
   }
 
   Traffic traffic() const override {
     const std::lock_guard lock(mutex_);
-    Traffic t = traffic_;
-    t.waited = waited_;
-    return t;
+    return traffic_;
   }
 
  private:
@@ -147,6 +145,11 @@ class Gloo : public Communicator {
     });
   }
 
+  void waited(double seconds) {
+    const std::lock_guard lock(mutex_);
+    traffic_.waited += seconds;
+  }
+
   // Gloo knows an address at most; who was lost is known to the rendezvous, now or soon.
   Error lost(const std::string& what, const char* error) {
     const std::string failure = rendezvous_.failure(rendezvous_.rank_timeout() + kNews);
@@ -176,9 +179,8 @@ class Gloo : public Communicator {
   std::unique_ptr<gt_gloo, void (*)(gt_gloo*)> mesh_;
   const gt_gloo_functions& functions_;
   mutable std::mutex mutex_;
-  Traffic traffic_;     // under the mutex; without what callers waited
-  double waited_ = 0;   // the caller's thread only
-  Queue queue_;         // last: its thread uses the rest
+  Traffic traffic_;  // under the mutex
+  Queue queue_;      // last: its thread uses the rest
 };
 
 }  // namespace
