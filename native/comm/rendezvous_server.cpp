@@ -154,11 +154,9 @@ void RendezvousServer::gather(int rank, Frame& frame) {
     return fail_all(text(name(rank), " is at \"", what, "\" while ", ranks_named(there), there.size() == 1 ? " is" : " are", " at \"", round.what, "\"; every rank must make the same calls in the same order"));
   }
   round.parts[size_t(rank)] = std::move(frame.fields[2]);
+  if (std::any_of(round.parts.begin(), round.parts.end(), [](const auto& part) { return !part; })) return;
   Frame reply{Frame::gathered, {channel}};
-  for (auto& part : round.parts) {
-    if (!part) return;
-    reply.fields.push_back(std::move(*part));
-  }
+  for (auto& part : round.parts) reply.fields.push_back(std::move(*part));
   rounds_.erase(found);
   if (reply.bytes() > kLargestFrame) return fail_all(text("the ranks gave ", reply.bytes(), " bytes together to \"", what, "\", expected at most ", kLargestFrame));
   for (const Rank& each : ranks_) each.peer->connection.send(reply);
