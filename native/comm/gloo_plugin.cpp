@@ -12,7 +12,7 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
-#include <numeric>
+#include <map>
 #include <stdexcept>
 
 #include "comm/sum.h"
@@ -62,23 +62,28 @@ int32_t guard(char* error, const Body& body) {
   return 1;
 }
 
-// Gloo's mesh sets the rank's own key, and then asks for the others': one exchange.
+// Every rank sets keys of its own, in the same order, before it asks for the others': setting one is an exchange of all.
 class ExchangeStore : public gloo::rendezvous::Store {
  public:
   ExchangeStore(gt_gloo_exchange exchange, void* context) : exchange_(exchange), context_(context) {}
 
-  void set(const std::string&, const std::vector<char>& data) override {
-    const auto take = [](void* to, int32_t, const char* bytes, int64_t n) { static_cast<decltype(all_)*>(to)->emplace_back(bytes, bytes + n); };
-    if (exchange_(context_, data.data(), int64_t(data.size()), take, &all_)) throw std::runtime_error("the ranks' addresses could not be exchanged");
+  void set(const std::string& key, const std::vector<char>& data) override {
+    std::string mine = key + '\0';
+    mine.append(data.begin(), data.end());
+    const auto take = [](void* store, int32_t, const char* bytes, int64_t n) {
+      const char* value = bytes + std::strlen(bytes) + 1;
+      static_cast<ExchangeStore*>(store)->all_[bytes].assign(value, bytes + n);
+    };
+    if (exchange_(context_, mine.data(), int64_t(mine.size()), take, this)) throw std::runtime_error("the ranks' addresses could not be exchanged");
   }
-  std::vector<char> get(const std::string& rank) override { return all_.at(std::stoul(rank)); }
+  std::vector<char> get(const std::string& key) override { return all_.at(key); }
   void wait(const std::vector<std::string>&) override {}
   void wait(const std::vector<std::string>&, const std::chrono::milliseconds&) override {}
 
  private:
   gt_gloo_exchange exchange_;
   void* context_;
-  std::vector<std::vector<char>> all_;
+  std::map<std::string, std::vector<char>> all_;
 };
 
 int32_t create(int32_t rank, int32_t size, const char* host, const char* network_interface, double timeout, gt_gloo_exchange exchange, void* context, gt_gloo** out, char* error) {
