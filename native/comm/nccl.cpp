@@ -258,7 +258,7 @@ class Nccl final : public Communicator {
   void fail(std::unique_lock<std::mutex>& lock, const std::function<std::string()>& sentence) {
     if (failing_) return;
     failing_ = true;
-    if (nccl::Comm* comm = std::exchange(comm_, nullptr)) nccl_.abort(comm);
+    if (nccl::Comm* comm = std::exchange(comm_, nullptr)) nccl_.abort_comm(comm);
     lock.unlock();
     const std::string told = sentence();
     lock.lock();
@@ -320,7 +320,7 @@ class Nccl final : public Communicator {
       nccl_.async_error(comm_, &status);
     }
     if (status == nccl::kSuccess) nccl_.destroy(comm_);
-    else nccl_.abort(comm_);
+    else nccl_.abort_comm(comm_);
   }
 
   Device& device_;
