@@ -83,6 +83,13 @@ void cross_entropy(Bench& b) {
     // Logits are written once and read by the statistics and by both products.
     b.run("linear_cross_entropy", dims({R, s.V, s.C}), moved({weight, weight, dweight, dweight, logits, logits, logits, logits, x, x, dx, loss, entropy, correct}), 6. * double(R) * double(s.V) * double(s.C), per_step,
           [&] { linear_cross_entropy(b.device, loss, entropy, correct, dx, dweight, logits, x, weight, host(targets)); });
+    // On the first of two ranks that cut the vocabulary; nothing travels.
+    const int64_t V = s.V / 2;
+    Data statistics = b.f32({2, R, kSliceStatistics}), merged = b.f32({R, 4});
+    const Tensor half = weight.tensor.rows(0, V), dhalf = dweight.tensor.rows(0, V), half_logits(logits.tensor.data, logits.tensor.dtype, {R, V});
+    b.run("linear_cross_entropy_of_slice", dims({R, V, s.C}), moved({half, half, dhalf, dhalf, half_logits, half_logits, half_logits, half_logits, x, x, dx, statistics, statistics, merged, loss, entropy, correct}),
+          6. * double(R) * double(V) * double(s.C), {0, 0},
+          [&] { linear_cross_entropy_of_slice(b.device, loss, entropy, correct, dx, dhalf, half_logits, x, half, host(targets), {0, 0, 2, statistics, merged, [] {}}); });
   }
 }
 

@@ -117,20 +117,21 @@ static void complete_rest(const Pass& pass, const ParameterTable& table) {
 }
 static void complete_all(const Pass& pass, const ParameterTable& table) { complete_layers(pass, table), complete_rest(pass, table); }
 
-void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch) {
-  blocks(a, host_ids(batch.tokens, batch.T), [&](int64_t l, LayerActivations& layer) { attend(packing, l, layer); });
+void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch, const std::function<void(int64_t layer)>& before) {
+  embed(a.x[0], host_ids(batch.tokens, batch.T));
+  blocks(a, [&](int64_t l, LayerActivations& layer) { attend(packing, l, layer); }, before);
 }
 
 Metrics Gemma::score(const Batch& batch, float* logprobs) {
   check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   Activations a = activations(batch, Keep::none);
-  forward(a, {host_ids(batch.starts, batch.S + 1), a.positions}, batch);
+  forward(a, {host_ids(batch.starts, batch.S + 1), a.positions}, batch, {});
   return head_forward(device_, head_memory_, config_, head_weights(), a.x.back(), supervised, logprobs);
 }
 
 Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass) {
-  if (pass.split) return accumulate_split(batch, gradients, pass);
+  if (pass.split && pass.split->size() > 1) return accumulate_split(batch, gradients, pass);
   if (batch.T > 0) check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   if (supervised.rows.empty()) {  // nothing to learn: the gradient is zero
@@ -139,7 +140,7 @@ Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, const Pas
   }
   Activations a = activations(batch, pass.keep);
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
-  forward(a, packing, batch);
+  forward(a, packing, batch, pass.needs);
 
   const HeadWeights dhead{table_.final_norm(gradients.data, gradients.dtype), table_.embedding(gradients.data, gradients.dtype)};
   const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);

@@ -25,7 +25,8 @@ struct Pass {
   // Not null: the vocabulary is cut between these ranks (model/vocabulary.h) and the pass is collective: every rank calls accumulate with its own batch,
   // which may be empty (T = 0).
   comm::Communicator* split = nullptr;
-  // With a split: called before each layer's forward, from the first to the last, when none of its matrices has been read yet, on a rank without tokens too.
+  // Called before each layer's forward, from the first to the last, when none of its matrices has been read yet; with a split also on a rank that has nothing to
+  // learn while another has.
   std::function<void(int64_t layer)> needs;
   // Hears of elements [first, end) of the gradient to which this pass adds nothing more, as soon as that is queued: each layer's matrices from the last layer to
   // the first, then all norms, then the embedding. Always the same ranges in the same order, also for a pass that has nothing to learn.
@@ -51,7 +52,7 @@ class Gemma {
   // Forward and backward: adds to `gradients` [table().total()], an arena in table order, float32 or on the CPU bfloat16. The gradient is that
   // of the sum over targets.
   Metrics accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass);
-  // Memory that accumulate takes for a batch of that many tokens and targets; with a split, where each of so many ranks has as many.
+  // Memory that accumulate takes for a batch of that many tokens and targets; with a split between several ranks, where each of them has as many.
   int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep, int ranks = 1) const;
 
   // Embeds `ids` and runs all blocks with a caller's attention: what score, accumulate and generate share. x[L] holds the result.
@@ -74,7 +75,7 @@ class Gemma {
   Activations activations(const Batch& batch, Keep keep);
   // From x[0] on; `before` hears of each layer (Pass::needs).
   void blocks(Activations& a, const std::function<void(int64_t layer, LayerActivations&)>& attend, const std::function<void(int64_t layer)>& before);
-  void forward(Activations& a, const Packing& packing, const Batch& batch);
+  void forward(Activations& a, const Packing& packing, const Batch& batch, const std::function<void(int64_t layer)>& before);
   Metrics accumulate_split(const Batch& batch, const Tensor& gradients, const Pass& pass);
   void backward(Activations& a, const Packing& packing, const Tensor& gradients, const Pass& pass);
   const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }

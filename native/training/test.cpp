@@ -1,11 +1,9 @@
 // Training of the tiny golden model by ranks that are threads of this process: the same as by one rank, whatever is shared and how.
 #include "training/trainer.h"
 
-#include <thread>
-
-#include "comm/in_process.h"
 #include "testing/golden.h"
 #include "testing/gpu_case.h"
+#include "testing/ranks.h"
 
 using namespace gt;
 using namespace gt::testing;
@@ -75,27 +73,8 @@ Run train(const Golden& g, Device& device, const Settings& s, comm::Communicator
 }
 
 std::vector<Run> train_together(const Golden& g, const Settings& s, int size) {
-  std::vector<std::unique_ptr<Device>> devices;
-  std::vector<Device*> pointers;
-  for (int r = 0; r < size; r++) {
-    devices.push_back(std::make_unique<Device>(s.kind, s.kind == DeviceKind::cpu ? 0 : r % 2, 1, s.level));
-    pointers.push_back(devices.back().get());
-  }
-  const auto ranks = comm::in_process(pointers);
   std::vector<Run> runs(static_cast<size_t>(size));
-  std::vector<std::exception_ptr> errors(runs.size());
-  std::vector<std::thread> threads;
-  for (size_t r = 0; r < runs.size(); r++)
-    threads.emplace_back([&, r] {
-      try {
-        runs[r] = train(g, *devices[r], s, ranks[r].get());
-      } catch (...) {
-        errors[r] = std::current_exception();
-      }
-    });
-  for (std::thread& t : threads) t.join();
-  for (const auto& e : errors)
-    if (e) std::rethrow_exception(e);
+  on_ranks(size, s.kind, s.level, [&](Device& device, comm::Communicator& ranks) { runs[size_t(ranks.rank())] = train(g, device, s, &ranks); });
   return runs;
 }
 
