@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
-import { DONE, FAILED, INTERRUPTED, PREEMPTED } from '../exit-status.js';
+import { DIVERGED, DONE, FAILED, INTERRUPTED, PREEMPTED, WRONG_INPUT } from '../exit-status.js';
 import { type StopMessage, Stopped, stoppedStatus } from '../interrupts.js';
 import { LAUNCHER_VARIABLES, type LauncherPlace } from './place.js';
 
@@ -106,7 +106,7 @@ async function statusOf(
   say: (line: string) => void,
 ): Promise<number> {
   const left = new Set(ranks);
-  let result: number = DONE;
+  const bad: number[] = [];
   const timers: NodeJS.Timeout[] = [];
   const after = (seconds: number, body: () => void) => void timers.push(setTimeout(body, 1000 * seconds));
   const endOthers = () => {
@@ -122,8 +122,8 @@ async function statusOf(
     ranks.map(async (each) => {
       const { status, signal: killedBy, error } = await each.ended;
       left.delete(each);
-      if (status === DONE || result !== DONE) return;
-      result = status ?? FAILED;
+      if (status === DONE) return;
+      if (bad.push(status ?? FAILED) > 1) return;
       if (error !== null) say(`rank ${each.rank} could not be started: ${error.message}.`);
       else if (killedBy !== null) say(`rank ${each.rank} (process ${each.child.pid}) was killed by ${killedBy}.`);
       after(rankTimeout + grace, endOthers);
@@ -131,6 +131,8 @@ async function statusOf(
   );
   for (const timer of timers) clearTimeout(timer);
   // A rank that stopped because another was told to cannot know what for; this process was told.
-  const stopped = result === INTERRUPTED || result === PREEMPTED;
-  return stopped && signal.aborted ? stoppedStatus(signal) : result;
+  const stopped = bad.some((status) => status === INTERRUPTED || status === PREEMPTED);
+  if (stopped && signal.aborted) return stoppedStatus(signal);
+  // A rank that is told why another one fails ends with FAILED, and may be gone before that one is.
+  return bad.find((status) => status === WRONG_INPUT || status === DIVERGED) ?? bad[0] ?? DONE;
 }

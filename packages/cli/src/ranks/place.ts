@@ -31,6 +31,9 @@ export interface RankPlace {
   via: string;
 }
 
+/** `via` of a rank whose flags say all. */
+export const BY_FLAGS = '--rank';
+
 /** This process is to fork ranks `first` to `first + count - 1`. */
 export interface LauncherPlace {
   kind: 'launcher';
@@ -96,7 +99,7 @@ function byFlags({ rank, worldSize, localRank, localSize, address }: PlaceFlags,
   if (rank === null && !indexed) return undefined;
   if (worldSize === null) throw new UsageError(`--rank is ${rank}, but --world-size is missing.`);
   const own = rank ?? integer('JOB_COMPLETION_INDEX', index!);
-  const via = indexed ? 'the Indexed Job' : '--rank';
+  const via = indexed ? 'the Indexed Job' : BY_FLAGS;
   const here = address?.startsWith('unix:') === true;
   return {
     ...checkedRank(via, own, worldSize),
