@@ -1,11 +1,11 @@
-import type { Group, Model } from '@gemmatune/engine';
+import type { Model } from '@gemmatune/engine';
 import { type Evaluation, evaluate, type Generates, judge, METRICS, score } from '@gemmatune/eval';
 import type { TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
 import { encodePrompt } from './model-source.js';
 import type { Question } from './questions.js';
-import { gatherJson } from './ranks/together.js';
+import { gatherJson, type Ranks } from './ranks/together.js';
 import { withProgress } from './terminal/progress.js';
 import { percent, table } from './terminal/table.js';
 
@@ -19,7 +19,7 @@ export async function evaluateRows(
   questions: readonly Question[],
   how: { maxNewTokens: number; format: TargetFormat; title: string },
   { stderr, signal }: Context,
-  group: Group | null = null,
+  group: Ranks | null = null,
 ): Promise<Evaluation> {
   const { title, ...options } = how;
   const { rank, size } = group ?? { rank: 0, size: 1 };

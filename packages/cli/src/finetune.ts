@@ -101,11 +101,12 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
 
   const { outputDir, masterWeights } = train;
   await using model = await loadModel(folder, request.device, context, { trainable: true, masterWeights });
-  const together = ranks && ranksText(ranks.group, request.device.device, await shared(model, ranks), train);
+  const collectives = ranks && (await model.share(ranks.group, ranks.sharing)).collectives;
+  const together = ranks && ranksText(ranks.group, request.device.device, collectives!, train);
   if (together) context.note(`${together}.`);
   const trainer = new Trainer(model, {
     ...{ trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train },
-    ...(ranks && { ranks: ranks.group }),
+    ...(ranks && { ranks: ranks.group, description: { ...ranks.sharing, collectives: collectives! } }),
   });
   trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
@@ -176,11 +177,6 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     weights_sha256: await sha256(join(outputDir, 'model.safetensors')),
     report,
   };
-}
-
-/** @returns the library of collectives and its version */
-async function shared(model: Model, { group, sharing }: NonNullable<FinetuneRequest['ranks']>): Promise<string> {
-  return (await model.share(group, sharing)).collectives;
 }
 
 /** A rank that was not asked itself stops because another one was. */

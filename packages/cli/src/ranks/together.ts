@@ -60,22 +60,25 @@ async function ownFolder(folder: string): Promise<void> {
     );
 }
 
+/** What ranks need to tell each other something; a Group is one. */
+export type Ranks = Pick<Group, 'rank' | 'size' | 'gather'>;
+
 /** Every rank's value, by rank. All ranks call with the same `what`. */
-export async function gatherJson<T>(group: Group | null, what: string, mine: T): Promise<T[]> {
+export async function gatherJson<T>(group: Ranks | null, what: string, mine: T): Promise<T[]> {
   if (group === null) return [mine];
   const all = await group.gather(what, Buffer.from(JSON.stringify(mine)));
   return all.map((bytes) => JSON.parse(Buffer.from(bytes).toString()) as T);
 }
 
 /** What rank 0 makes, on every rank; it must survive JSON. */
-export async function byRankZero<T>(group: Group | null, what: string, work: () => Promise<T>): Promise<T> {
+export async function byRankZero<T>(group: Ranks | null, what: string, work: () => Promise<T>): Promise<T> {
   const mine = group === null || group.rank === 0 ? await work() : null;
   return (await gatherJson(group, what, mine))[0]!;
 }
 
 /** Runs `work` on the first rank of each machine, and when these are done on the others, which find what it left there. */
 export async function machineByMachine<T>(
-  group: Group | null,
+  group: Ranks | null,
   place: RankPlace | null,
   what: string,
   work: (again: boolean) => Promise<T>,
