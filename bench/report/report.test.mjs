@@ -311,7 +311,7 @@ describe('suite roofline', () => {
 
   it('plans two T4s, and says that none was measured', async () => {
     const { results: rows } = await run('t4x2', join(folder, 'none'));
-    expect(rows).toHaveLength(24); // two workloads, two losses, two buses, three designs
+    expect(rows).toHaveLength(64); // two workloads, two losses, four links, four designs
     for (const { note, plan, measuredSeconds } of rows) {
       expect(note).toBe('modelled: no such machine was measured');
       expect(plan.length).toBeGreaterThan(0);
@@ -323,7 +323,7 @@ describe('suite roofline', () => {
     const results = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
     const { results: rows } = await run('all', results);
     const page = renderPage([resultFile('roofline', rows)]);
-    expect(page).toContain('reduce-scatter of the blocks, bfloat16');
+    expect(page).toContain('reduce-scatter of the body&#39;s gradients, bfloat16');
     expect(page).toContain('this CPU, 16 x 277 tokens');
     expect(page).not.toMatch(/NaN|undefined|\[object/);
   });

@@ -3,7 +3,7 @@ import { CONFIG_270M } from '../measure/model.mjs';
 import { DESIGNS, stepOps } from './costs.mjs';
 import { cpuRates, GPUS, modelPhases, opSeconds, PHASES, wholeStep } from './model.mjs';
 import { schedule } from './schedule.mjs';
-import { modelTwoGpus } from './two-gpus.mjs';
+import { modelTwoGpus, TWO_GPU_DESIGNS } from './two-gpus.mjs';
 
 const op = (more) => ({ phase: 'products', calls: 1, flops: 0, bytes: 0, extraFlops: 0, extraBytes: 0, ...more });
 
@@ -87,25 +87,41 @@ describe('modelTwoGpus', () => {
   const pass = { lengths: Array(16).fill(277), supervised: 16 * 276 };
   const on = (design, link) => modelTwoGpus(CONFIG_270M, pass, { design, gpu: GPUS.t4, link });
 
-  it('sends a vocabulary-parallel step by hand', () => {
-    const { plan } = on('vocabulary-parallel', 5e9);
-    const bytes = Object.fromEntries(plan.map((transfer) => [transfer.what.split(' ')[0], transfer.bytes]));
-    // Half of 4,416 supervised rows of 640: bfloat16 over, float32 back. Half of the blocks' gradients and weights in bfloat16.
-    expect(bytes.hidden).toBe(2208 * 640 * 2);
-    expect(bytes.partial).toBe(2208 * 640 * 4);
-    expect(bytes['reduce-scatter']).toBe(100_270_080);
-    expect(bytes['all-gather']).toBe(100_270_080);
+  const sent = (design) =>
+    Object.fromEntries(on(design, 5e9).plan.map((transfer) => [transfer.what.split(' ')[0], transfer.bytes]));
+
+  it('sends a step as it is built by hand', () => {
+    // 16 x 277 tokens, of which each GPU has half; 4,416 supervised rows of 640, half of which are the other's; 100,270,080 numbers of the body.
+    expect(sent('as built, bfloat16 wire')).toMatchObject({
+      embedded: 8 * 277 * 640 * 4,
+      normed: 2208 * 640 * 2,
+      'maximum,': 4416 * 20,
+      partial: 2208 * 640 * 2,
+      'reduce-scatter': 100_270_080,
+      'all-gather': 100_270_080,
+      dx: 8 * 277 * 640 * 4,
+      sum: 8,
+    });
+    expect(sent('as built, float32 wire')['reduce-scatter']).toBe(2 * 100_270_080);
   });
 
-  it('exposes everything that is not overlapped', () => {
-    const { exposedSeconds, bytes, plan } = on('data-parallel, not overlapped', 5e9);
-    expect(bytes).toBe(4 * 268_098_176);
-    expect(exposedSeconds).toBeCloseTo(bytes / 5e9 + 50e-6, 6);
-    expect(plan[0].exposedSeconds).toBeCloseTo(exposedSeconds, 6);
+  it('stands still for what nothing hides', () => {
+    const { plan } = on('as built, bfloat16 wire', 5e9);
+    for (const transfer of plan.filter(({ hiddenBehind }) => hiddenBehind === 'nothing'))
+      expect(transfer.exposedSeconds).toBeCloseTo(transfer.seconds, 6);
+    const { plan: hidden } = on('all hidden, float32 wire', 5e9);
+    for (const what of ["the next batch's", 'normed', "partial dx of the other's"])
+      expect(hidden.find((transfer) => transfer.what.startsWith(what)).exposedSeconds).toBe(0);
+  });
+
+  it('waits for the first blocks of weights, and for no other over a fast link', () => {
+    const { plan } = on('as built, float32 wire', 10e9);
+    const { seconds, exposedSeconds } = plan.find(({ what }) => what.startsWith('all-gather'));
+    expect(exposedSeconds).toBeCloseTo(seconds / 18, 6);
   });
 
   it('accounts for all of the time: computing, and standing still for a transfer', () => {
-    for (const design of ['vocabulary-parallel', 'data-parallel', 'data-parallel, not overlapped'])
+    for (const design of Object.keys(TWO_GPU_DESIGNS))
       for (const link of [1e9, 5e9, 1e15]) {
         const { seconds, computeSeconds, exposedSeconds, plan } = on(design, link);
         expect(seconds).toBeCloseTo(computeSeconds + exposedSeconds, 9);

@@ -1,29 +1,33 @@
 // Two GPUs without a fast link, modelled: which bytes cross the bus in a step, when, and what of it computation does not hide. Both GPUs
-// do the same at the same time and the bus carries both directions at once, so one GPU and its link are simulated. A design, not code:
-// training on two GPUs is not built.
+// do the same at the same time and the bus carries both directions at once, so one GPU and its link are simulated.
 import { bodyOps, DESIGNS, headOps, parameters, updateOps } from './costs.mjs';
 import { opSeconds } from './model.mjs';
 import { schedule } from './schedule.mjs';
 
-/** A transfer starts and ends on the host: two copies and a signal to the other GPU. */
-const LATENCY = 50e-6;
+/** Before every transfer the ranks agree on the host that all have come to it, and the GPU is told: a round trip and a few launches. */
+const LATENCY = 150e-6;
 /** Steps that are simulated; the last two are in the steady state. */
 const STEPS = 4;
 
 /** What crosses the bus, by design. Sizes in bytes each way and GPU. */
 export const TWO_GPU_DESIGNS = {
-  'vocabulary-parallel': {
-    summary: 'each GPU has half of the sequences, half of the vocabulary for all of them, and half of the AdamW state',
-    build: vocabularyParallel,
-  },
-  'data-parallel': {
+  'as built, bfloat16 wire': {
     summary:
-      'each GPU has half of the sequences and everything else; gradients are added in bfloat16 while backward runs',
-    build: (step) => dataParallel(step, { overlapped: true }),
+      'each GPU has half of the sequences, half of the vocabulary for all of them, and updates half of the body; its gradients cross in bfloat16',
+    build: (step) => sharded(step, { wireBytes: 2 }),
   },
-  'data-parallel, not overlapped': {
-    summary: 'the same with float32 gradients added after backward',
-    build: (step) => dataParallel(step, { overlapped: false }),
+  'as built, float32 wire': {
+    summary: 'the same, with the gradients of the body in float32',
+    build: (step) => sharded(step, { wireBytes: 4 }),
+  },
+  'all hidden, float32 wire': {
+    summary:
+      "the same, with the head's exchanges behind its products, and the next batch's embedding rows behind AdamW of the body",
+    build: (step) => sharded(step, { wireBytes: 4, hidden: true }),
+  },
+  'not sharded, bfloat16 wire': {
+    summary: 'each GPU has half of the sequences and everything else; all gradients are added up, the embedding last',
+    build: whole,
   },
 };
 
@@ -112,13 +116,23 @@ function stepOnOneOfTwo(config, { lengths, supervised }, { design, rates }) {
     head: (shape, rows) =>
       seconds(headOps({ ...config, ...shape }, { lengths: own, supervised: rows }, DESIGNS[design])),
     norm: (count) => seconds(updateOps(count), ({ op }) => op === 'global_norm'),
+    /** A pass over `bytes` of memory. */
+    copy: (bytes) => bytes / rates.memory,
     adamw: (count) => seconds(updateOps(count), ({ op }) => op === 'adamw_update'),
   };
 }
 
 const upTo = (n) => Array.from({ length: n }, (_, i) => i);
 
-function vocabularyParallel(step) {
+/** One piece of a transfer for each block. after: what piece l waits for. */
+const perBlock = (layers, name, after) => upTo(layers).map((l) => ({ name: `${name} ${l}`, after: after(l) }));
+const afterBackward = (layers) => perBlock(layers, 'gradients', (l) => [`backward ${l}`]).reverse();
+
+/**
+ * wireBytes: of an element of the body's gradients on the wire. hidden: the head's own rows go first, while the other's come, and the next
+ * batch's embedding rows go behind AdamW of the body.
+ */
+function sharded(step, { wireBytes, hidden = false }) {
   const {
     config,
     layers,
@@ -127,36 +141,58 @@ function vocabularyParallel(step) {
     parameters: { linear, embedding },
   } = step;
   const C = config.hiddenSize;
-  // The head is three products of one size: logits, dx, dW. Its own rows come first, then the other GPU's.
+  const body = linear / 2;
+  // Gradients are float32 in memory: another wire is written before and turned back after. The other's part is cleared.
+  const [toWire, fromWire] =
+    wireBytes === 4 ? [0, 0] : [linear, body].map((count) => step.copy((4 + wireBytes) * count));
+  const clear = step.copy(4 * body);
+  // The head is three products of one size: logits, dx, dW.
   const head = step.head({ vocabSize: config.vocabSize / 2 }, supervised);
   const computations = [
-    { name: 'embed', seconds: step.embed, after: ['before rows'] },
-    ...upTo(layers).map((l) => ({ name: `forward ${l}`, seconds: step.forwardLayer, after: [`before weights ${l}`] })),
-    { name: 'logits of own rows', seconds: head / 6 },
+    { name: 'embed', seconds: 2 * step.embed }, // all tokens, of which half are zeros
+    ...upTo(layers).map((l) => ({
+      name: `forward ${l}`,
+      seconds: step.forwardLayer,
+      after: [...(l === 0 ? ['rows'] : []), `weights ${l}`],
+    })),
+    { name: 'logits of own rows', seconds: head / 6, after: hidden ? [] : ['hidden'] },
     { name: 'logits of other rows', seconds: head / 6, after: ['hidden'] },
     { name: 'dx of the head', seconds: head / 3, after: ['statistics'] },
     { name: 'dW of the head', seconds: head / 3 },
     ...upTo(layers).map((i) => ({
       name: `backward ${layers - 1 - i}`,
-      seconds: step.backwardLayer,
+      seconds: step.backwardLayer + toWire / layers,
       after: i === 0 ? ['dx'] : [],
     })),
-    { name: 'embedding backward', seconds: step.embedBackward },
+    { name: 'embedding backward', seconds: step.embedBackward, after: ['embedding rows'] },
     {
       name: 'norm',
-      seconds: step.norm((linear + embedding) / 2),
-      after: ['embedding rows', ...upTo(layers).map((l) => `gradients ${l}`)],
+      seconds: step.norm(body + embedding / 2) + fromWire,
+      after: upTo(layers).map((l) => `gradients ${l}`),
     },
     { name: 'adamw embedding', seconds: step.adamw(embedding / 2), after: ['norm sum'] },
-    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: step.adamw(linear / 2 / layers) })),
+    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: (step.adamw(body) + clear) / layers })),
   ];
-  const perLayer = (name, computation) =>
-    upTo(layers).map((l) => ({ name: `${name} ${l}`, after: [`${computation} ${l}`] }));
   const transfers = [
+    hidden
+      ? {
+          what: "the next batch's embedding rows that the other has, bfloat16",
+          when: 'after AdamW of the embedding',
+          hiddenBehind: 'AdamW of the body',
+          bytes: (tokens / 2) * C * 2,
+          pieces: [{ name: 'rows', after: ['before adamw embedding'] }],
+        }
+      : {
+          what: "embedded rows of the other's tokens, float32",
+          when: 'before the first block',
+          hiddenBehind: 'nothing',
+          bytes: tokens * C * 4,
+          pieces: [{ name: 'rows', after: ['embed'] }],
+        },
     {
-      what: 'hidden rows of supervised tokens, bfloat16',
+      what: 'normed rows of supervised tokens, bfloat16',
       when: 'after the last block',
-      hiddenBehind: 'logits of own rows',
+      hiddenBehind: hidden ? 'logits of own rows' : 'nothing',
       bytes: (supervised / 2) * C * 2,
       pieces: [{ name: 'hidden', after: [`forward ${layers - 1}`] }],
     },
@@ -168,25 +204,25 @@ function vocabularyParallel(step) {
       pieces: [{ name: 'statistics', after: ['logits of other rows'] }],
     },
     {
-      what: "partial dx of the other's rows, float32",
-      when: "after the head's dx",
-      hiddenBehind: "the head's dW",
-      bytes: (supervised / 2) * C * 4,
-      pieces: [{ name: 'dx', after: ['dx of the head'] }],
+      what: "partial dx of the other's rows, bfloat16",
+      when: hidden ? "after the head's dx" : 'after the head',
+      hiddenBehind: hidden ? "the head's dW" : 'nothing',
+      bytes: (supervised / 2) * C * 2,
+      pieces: [{ name: 'dx', after: [hidden ? 'dx of the head' : 'dW of the head'] }],
     },
     {
-      what: 'reduce-scatter of the blocks, bfloat16',
+      what: `reduce-scatter of the body's gradients, ${wireBytes === 4 ? 'float32' : 'bfloat16'}`,
       when: 'as each block ends backward',
       hiddenBehind: 'backward of the blocks below',
-      bytes: linear,
-      pieces: perLayer('gradients', 'backward').reverse(),
+      bytes: wireBytes * body,
+      pieces: afterBackward(layers),
     },
     {
-      what: "gradients of the other's embedding rows, bfloat16",
+      what: 'dx of the embedded tokens, float32',
       when: 'after backward',
       hiddenBehind: 'nothing',
-      bytes: (tokens / 2) * (C * 2 + 4),
-      pieces: [{ name: 'embedding rows', after: ['embedding backward'] }],
+      bytes: tokens * C * 4,
+      pieces: [{ name: 'embedding rows', after: ['backward 0'] }],
     },
     {
       what: 'sum of squares, for clipping',
@@ -196,78 +232,51 @@ function vocabularyParallel(step) {
       pieces: [{ name: 'norm sum', after: ['norm'] }],
     },
     {
-      what: "the next batch's embedding rows that the other has",
-      when: 'after AdamW of the embedding',
-      hiddenBehind: 'AdamW of the blocks',
-      bytes: (tokens / 2) * C * 2,
-      pieces: [{ name: 'rows', after: ['adamw embedding'] }],
-    },
-    {
-      what: 'all-gather of the blocks, bfloat16',
-      when: 'as AdamW ends each block',
-      hiddenBehind: 'AdamW of the rest, forward of the blocks below',
+      what: "all-gather of the body's weights, bfloat16",
+      when: 'after the embedded rows',
+      hiddenBehind: 'forward of the blocks before',
       bytes: linear,
-      pieces: perLayer('weights', 'adamw'),
+      pieces: perBlock(layers, 'weights', (l) => ['rows', `before adamw ${l}`]),
     },
   ];
   return { computations, transfers };
 }
 
-function dataParallel(step, { overlapped }) {
+/** Gradients go over the wire in bfloat16, as each block ends backward and then the rest; every GPU makes the whole update. */
+function whole(step) {
   const {
-    config,
     layers,
-    tokens,
     supervised,
     parameters: { linear, embedding, norm },
   } = step;
   const all = linear + embedding + norm;
-  const last = overlapped ? ['sparse', 'dense', ...upTo(layers).map((l) => `gradients ${l}`)] : ['everything'];
   const computations = [
     { name: 'embed', seconds: step.embed },
     ...upTo(layers).map((l) => ({ name: `forward ${l}`, seconds: step.forwardLayer })),
     { name: 'head', seconds: step.head({}, supervised / 2) },
     ...upTo(layers).map((i) => ({ name: `backward ${layers - 1 - i}`, seconds: step.backwardLayer })),
     { name: 'embedding backward', seconds: step.embedBackward },
-    { name: 'norm', seconds: step.norm(all), after: last },
+    {
+      name: 'norm',
+      seconds: step.norm(all) + step.copy(12 * all), // float32 to the wire's bfloat16 and back
+      after: ['rest', ...upTo(layers).map((l) => `gradients ${l}`)],
+    },
     { name: 'adamw', seconds: step.adamw(all) },
   ];
-  if (!overlapped) {
-    const everything = {
-      what: 'all-reduce of all gradients, float32',
-      when: 'after backward',
-      hiddenBehind: 'nothing',
-      bytes: 4 * all,
-      pieces: [{ name: 'everything', after: ['embedding backward'] }],
-    };
-    return { computations, transfers: [everything] };
-  }
   const transfers = [
-    {
-      what: "all-reduce of the head's dense gradient, bfloat16",
-      when: 'after the head',
-      hiddenBehind: 'backward of all blocks',
-      bytes: 2 * embedding,
-      pieces: upTo(40).map((i) => ({
-        name: i === 39 ? 'dense' : `dense ${i}`,
-        after: i === 0 ? ['head'] : [`dense ${i - 1}`],
-      })),
-    },
     {
       what: 'all-reduce of the blocks, bfloat16',
       when: 'as each block ends backward',
       hiddenBehind: 'backward of the blocks below',
       bytes: 2 * linear,
-      pieces: upTo(layers)
-        .map((l) => ({ name: `gradients ${l}`, after: [`backward ${l}`] }))
-        .reverse(),
+      pieces: afterBackward(layers),
     },
     {
-      what: "gradients of the other's embedding rows, bfloat16",
+      what: 'all-reduce of the embedding and the norms, bfloat16',
       when: 'after backward',
       hiddenBehind: 'nothing',
-      bytes: tokens * (config.hiddenSize * 2 + 4),
-      pieces: [{ name: 'sparse', after: ['embedding backward'] }],
+      bytes: 2 * (embedding + norm),
+      pieces: [{ name: 'rest', after: ['embedding backward'] }],
     },
   ];
   return { computations, transfers };

@@ -12,8 +12,8 @@ const TARGETS = ['cpu', 't4', 't4x2', 'h200'];
 const SEQUENCES = 16;
 /** Rows of a pass on a CPU, whose micro-batches are its passes; GPUs take the whole step at once. */
 const CPU_ROWS = 2;
-/** Bytes/s each way between two T4s through the host: not known, so two. */
-const LINKS = [5e9, 10e9];
+/** Bytes/s each way between two T4s. The first is what a bus through the host may well give; the slowest is 10 Gbit Ethernet. */
+const LINKS = [5e9, 1.1e9, 3e9, 10e9];
 const NOT_MEASURED = 'modelled: no such machine was measured';
 
 /** @type {import('../bench.mjs').Suite} */

@@ -293,7 +293,9 @@ void gt_model_cancel(gt_model* model, int32_t cancel) { model->cancel = cancel !
 gt_status gt_model_plan(gt_model* model, int64_t tokens, int64_t targets, gt_plan* plan) {
   return guard([&] {
     require(tokens >= 1 && targets >= 0 && targets <= tokens, Code::kArgument, "a pass of ", tokens, " tokens with ", targets, " targets cannot be; expected 1 or more tokens and at most as many targets");
-    for (gt_recompute r : {GT_KEEP_ALL, GT_RECOMPUTE_ELEMENTWISE, GT_RECOMPUTE_BLOCKS}) plan->bytes[r] = model->gemma.pass_bytes(tokens, targets, keep_of(r));
+    const Sharing* const sharing = model->trainer ? model->trainer->sharing() : nullptr;
+    const int ranks = sharing && sharing->sharded() ? model->ranks->size() : 1;
+    for (gt_recompute r : {GT_KEEP_ALL, GT_RECOMPUTE_ELEMENTWISE, GT_RECOMPUTE_BLOCKS}) plan->bytes[r] = model->gemma.pass_bytes(tokens, targets, keep_of(r), ranks);
     plan->available = 0;
     if (model->device.on_host()) return;
     int64_t total;

@@ -44,8 +44,11 @@ class Communicator {
   virtual void broadcast(const Tensor& x, int root, const char* what) = 0;
   // Returns when every rank has called it.
   virtual void barrier(const char* what) = 0;
-  // See above. Waits on the host no longer than it must.
-  virtual void wait() = 0;
+  // How many collectives on tensors this rank has queued so far.
+  virtual int64_t queued() const = 0;
+  // The results of the first `count` of them are there for device work queued from now on. Waits on the host no longer than it must.
+  virtual void wait(int64_t count) = 0;
+  void wait() { wait(queued()); }
 
   // Small host data of every rank, by rank. Returns when all have called it; not queued behind tensors' collectives.
   virtual std::vector<std::string> gather(const std::string& mine, const char* what) = 0;

@@ -1,5 +1,4 @@
-// Ranks that are threads of one process, each with a device of its own: for tests. Simple: a collective waits for the device, copies to the host, and adds
-// up in the order of ranks.
+// Ranks that are threads of one process, for tests: simple, synchronous, summed in rank order.
 #pragma once
 #include <memory>
 #include <vector>
@@ -9,6 +8,7 @@
 
 namespace gt::comm {
 
+// A communicator for each device, by rank, each for a thread of its own. The devices must live longer. A rank whose communicator ends is lost to the others.
 std::vector<std::unique_ptr<Communicator>> in_process(const std::vector<Device*>& devices);
 
 }  // namespace gt::comm

@@ -1,6 +1,7 @@
-// A thread that does what it is given, in order. What it throws is thrown again by the next drain(), and the rest is dropped.
+// A thread that does what it is given, in order. What it throws is thrown again by every later push() and drain(), and the rest is dropped.
 #pragma once
 #include <condition_variable>
+#include <cstdint>
 #include <deque>
 #include <exception>
 #include <functional>
@@ -27,16 +28,23 @@ class Queue {
   void push(std::function<void()> job) {
     {
       std::lock_guard lock(mutex_);
-      if (error_) return;
+      if (error_) std::rethrow_exception(error_);
       jobs_.push_back(std::move(job));
+      pushed_++;
     }
     changed_.notify_all();
   }
 
-  // Waits until all jobs are done.
-  void drain() {
+  // How many jobs there have been.
+  int64_t pushed() const {
+    const std::lock_guard lock(mutex_);
+    return pushed_;
+  }
+
+  // Waits until the first `count` jobs ever pushed are done.
+  void drain(int64_t count) {
     std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return (jobs_.empty() && !running_) || error_; });
+    changed_.wait(lock, [&] { return done_ >= count || error_; });
     if (error_) std::rethrow_exception(error_);
   }
 
@@ -48,7 +56,6 @@ class Queue {
       if (stop_) return;
       const std::function<void()> job = std::move(jobs_.front());
       jobs_.pop_front();
-      running_ = true;
       lock.unlock();
       std::exception_ptr error;
       try {
@@ -57,17 +64,18 @@ class Queue {
         error = std::current_exception();
       }
       lock.lock();
-      running_ = false;
+      done_++;
       if (error) error_ = error, jobs_.clear();
       changed_.notify_all();
     }
   }
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::function<void()>> jobs_;
   std::exception_ptr error_;
-  bool running_ = false, stop_ = false;
+  int64_t pushed_ = 0, done_ = 0;
+  bool stop_ = false;
   std::thread thread_;  // last: it uses the rest
 };
 

@@ -22,17 +22,20 @@ struct RendezvousOptions {
 class Rendezvous {
  public:
   // Returns when all ranks have come. Throws Error(kRank) naming those that have not; Error(kArgument) for options that make no sense.
+  // Error(kCancelled) when told so.
   explicit Rendezvous(const RendezvousOptions& options);
-  ~Rendezvous();  // leaves in order, if leave() was not called
+  // Leaves in order, if leave() was not called. On rank 0 it waits up to a few seconds for the others to leave: not for an event loop.
+  ~Rendezvous();
   Rendezvous(const Rendezvous&) = delete;
 
   int rank() const;
   int size() const;
+  double rank_timeout() const;  // seconds
   // The address of this rank's own end of the connection to rank 0: an interface that the other ranks can reach. Empty for unix sockets.
   std::string local_address() const;
 
   // Every rank's bytes, by rank. The calls on one `channel` must come in the same order with the same `what` on all ranks: else Error(kRank) says who is
-  // where. Calls on different channels may be made from different threads. Waits as long as all ranks live.
+  // where. Calls on different channels may be made from different threads. Waits as long as all ranks live. All ranks' bytes together: 64 MB at most.
   std::vector<std::string> gather(const std::string& channel, const std::string& what, const std::string& mine);
 
   // Tells the others that this rank goes: "" because all is done (they may go on without it), else why, in a sentence that they fail with.

@@ -24,6 +24,36 @@ struct Description {
   int driver = 0, runtime = 0;      // as CUDA counts: 12040 is 12.4
 };
 
+// A point in a stream's work: behind all that was queued there when it was made. May be made, waited for and dropped by different threads.
+using Mark = std::shared_ptr<void>;
+
+// A stream of its own beside the context's, for collectives and the copies they need. For one thread, which need not be the context's; passed() and the
+// destructor are for any. It must not outlive its context.
+class Lane {
+ public:
+  virtual ~Lane() = default;  // waits for the lane's work
+  Lane(const Lane&) = delete;
+
+  // What is queued here later runs behind `mark`; the host does not wait. Makes the device the current one of the calling thread.
+  virtual void wait_for(const Mark& mark) = 0;
+  virtual Mark mark() = 0;
+  // Whether the work before `mark` is done, on whatever stream of this device.
+  virtual bool passed(const Mark& mark) = 0;
+
+  // Begins a copy between device memory and pinned(): the host's side must stay as it is until the copy is done.
+  virtual void copy_to_host(void* to, const void* from, size_t bytes) = 0;
+  virtual void copy_from_host(void* to, const void* from, size_t bytes) = 0;
+  virtual void synchronize() = 0;
+
+  // A host buffer for copies, grown to the largest size asked for: waits for the lane and loses what it held where it grows.
+  virtual void* pinned(size_t bytes) = 0;
+
+  void* stream = nullptr;  // cudaStream_t, for libraries that launch their own kernels
+
+ protected:
+  Lane() = default;
+};
+
 class Context {
  public:
   virtual ~Context() = default;
@@ -53,6 +83,11 @@ class Context {
 
   // A buffer that ops share, grown to the largest size asked for; contents undefined, for the launches until the next call.
   virtual void* scratch(size_t bytes) = 0;
+
+  // For work on a lane that depends on this stream's, and the other way round: work queued later waits for `mark`, the host does not.
+  virtual Mark mark() = 0;
+  virtual void wait_for(const Mark& mark) = 0;
+  virtual std::unique_ptr<Lane> open_lane() = 0;
 
   int index = 0;  // of the device, among its kind
   Level level = Level::sm80;

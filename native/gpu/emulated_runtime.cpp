@@ -1,7 +1,6 @@
 // gpu/emulated_runtime.h, and how launches reach it. One lock for all of it, kernels included: calls may come from any thread.
 #include "gpu/emulated_runtime.h"
 
-
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -9,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 #include "core/error.h"
 #include "gpu/emulator.h"
@@ -49,32 +49,33 @@ cudaError_t failed(cudaError_t status, const std::string& why) {
 
 }  // namespace
 
-// Work in order, each with a ticket: a count that never goes back.
+// Work in order, each piece with a ticket: a count that never goes back. A piece says whether it is done; one that is not waits for another thread.
 struct Queue {
   int device;
-  std::deque<std::function<void()>> work;
+  std::deque<std::function<bool()>> work;
   uint64_t issued = 0, done = 0;
   std::string failure;
 
-  void add(std::function<void()> item) {
+  void add(std::function<bool()> item) {
     issued++;
     if (!failure.empty()) return void(done = issued);  // dropped, like all work behind a failure that nobody has been told of
     work.push_back(std::move(item));
     if (options().streams == Options::eager || (options().streams == Options::drawn && ((options().seed + issued) * 0x9E3779B97F4A7C15ull >> 63))) run_to(issued);
   }
-  void run_to(uint64_t ticket) {
+  // False where it can go no further yet.
+  bool run_to(uint64_t ticket) {
     try {
-      while (done < ticket && !work.empty()) {
-        const auto item = std::move(work.front());
+      while (done < ticket) {
+        if (!work.front()()) return false;
         work.pop_front();
         done++;
-        item();
       }
     } catch (const std::exception& e) {
       failure = e.what();
       work.clear();
       done = issued;
     }
+    return true;
   }
   cudaError_t report() {
     if (failure.empty()) return cudaSuccess;
@@ -85,6 +86,15 @@ struct Queue {
 };
 struct Stream { std::shared_ptr<Queue> queue = std::make_shared<Queue>(); };
 struct Event { std::shared_ptr<Queue> queue; uint64_t ticket = 0; };
+
+// The thread that the work waits for needs the lock.
+static void wait_for(Queue& queue, uint64_t ticket, std::unique_lock<std::mutex>& hold) {
+  while (!queue.run_to(ticket)) {
+    hold.unlock();
+    std::this_thread::sleep_for(std::chrono::microseconds(100));
+    hold.lock();
+  }
+}
 
 // ---- launches
 
@@ -105,7 +115,12 @@ void check_parameter(gpu::Context& context, const void* parameter, size_t bytes,
 void enqueue(gpu::Context& context, Launch launch) {
   check_launch(launch);
   std::lock_guard<std::mutex> hold(lock);
-  static_cast<Stream*>(context.stream)->queue->add([launch = std::move(launch)] { run_grid(launch); });
+  static_cast<Stream*>(context.stream)->queue->add([launch = std::move(launch)] { return run_grid(launch), true; });
+}
+
+void enqueue_foreign(void* stream, std::function<bool()> work) {
+  std::lock_guard<std::mutex> hold(lock);
+  static_cast<Stream*>(stream)->queue->add(std::move(work));
 }
 
 // ---- devices
@@ -183,18 +198,18 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
   const int device = stream->queue->device;
   if (const cudaError_t bad = check_range("the target of a copy", to, bytes, kind == cudaMemcpyDeviceToHost ? kHost : device)) return bad;
   if (const cudaError_t bad = check_range("the source of a copy", from, bytes, kind == cudaMemcpyHostToDevice ? kHost : device)) return bad;
-  return stream->queue->add([=] { memcpy(to, from, bytes); }), cudaSuccess;
+  return stream->queue->add([=] { return memcpy(to, from, bytes), true; }), cudaSuccess;
 }
 cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device, size_t bytes, cudaStream_t stream) {
   std::lock_guard<std::mutex> hold(lock);
   if (const cudaError_t bad = check_range("the target of a copy", to, bytes, to_device)) return bad;
   if (const cudaError_t bad = check_range("the source of a copy", from, bytes, from_device)) return bad;
-  return stream->queue->add([=] { memcpy(to, from, bytes); }), cudaSuccess;
+  return stream->queue->add([=] { return memcpy(to, from, bytes), true; }), cudaSuccess;
 }
 cudaError_t cudaMemsetAsync(void* p, int value, size_t bytes, cudaStream_t stream) {
   std::lock_guard<std::mutex> hold(lock);
   if (const cudaError_t bad = check_range("a fill", p, bytes, stream->queue->device)) return bad;
-  return stream->queue->add([=] { memset(p, value, bytes); }), cudaSuccess;
+  return stream->queue->add([=] { return memset(p, value, bytes), true; }), cudaSuccess;
 }
 
 // ---- streams and events
@@ -204,13 +219,13 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   return (*stream)->queue->device = current, cudaSuccess;
 }
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  std::lock_guard<std::mutex> hold(lock);
-  stream->queue->run_to(stream->queue->issued);
+  std::unique_lock<std::mutex> hold(lock);
+  wait_for(*stream->queue, stream->queue->issued, hold);
   return delete stream, cudaSuccess;
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  std::lock_guard<std::mutex> hold(lock);
-  stream->queue->run_to(stream->queue->issued);
+  std::unique_lock<std::mutex> hold(lock);
+  wait_for(*stream->queue, stream->queue->issued, hold);
   return stream->queue->report();
 }
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) { return *event = new Event, cudaSuccess; }
@@ -223,16 +238,25 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   std::lock_guard<std::mutex> hold(lock);
   if (!event->queue) return cudaSuccess;  // never recorded
   stream->queue->add([other = event->queue, ticket = event->ticket] {
-    other->run_to(ticket);
+    if (!other->run_to(ticket)) return false;
     if (other->report() != cudaSuccess) throw Error(Code::kDevice, problem);
+    return true;
   });
   return cudaSuccess;
 }
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+cudaError_t cudaEventQuery(cudaEvent_t event) {
   std::lock_guard<std::mutex> hold(lock);
+  if (!event->queue) return cudaSuccess;  // never recorded
+  Queue& queue = *event->queue;
+  if (queue.done < event->ticket) queue.run_to(queue.done + 1);
+  return queue.done < event->ticket ? cudaErrorNotReady : queue.report();
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  std::unique_lock<std::mutex> hold(lock);
   if (!event->queue) return cudaSuccess;
-  event->queue->run_to(event->ticket);
-  return event->queue->report();
+  const auto queue = event->queue;  // the event may be recorded anew meanwhile
+  wait_for(*queue, event->ticket, hold);
+  return queue->report();
 }
 
 cudaError_t cudaGetLastError() { return cudaSuccess; }

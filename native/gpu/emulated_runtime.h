@@ -1,15 +1,16 @@
 // As much of the CUDA runtime as gpu/runtime.cu calls: two devices, each with its own memory. What is queued on a stream runs at once or
-// when somebody waits for it, by draw: a missing wait shows as stale data on one side or the other.
+// when somebody waits for it, by draw: a missing wait shows as stale data on one side or the other. Who asks whether work is done moves it on by a piece.
 //
 // A copy, a fill or a kernel that is given memory of another device, of the host, or past a piece's end is refused. After a failure the
 // rest of the stream's work is dropped; the failure is told once, by the next wait for that stream, and then everything works again
 // (a real device would stay broken).
 #pragma once
 #include <cstddef>
+#include <functional>
 
 namespace gt::emulated {
 
-enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorInvalidDevice = 101, cudaErrorLaunchFailure = 719 };
+enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidValue = 1, cudaErrorMemoryAllocation = 2, cudaErrorInvalidDevice = 101, cudaErrorNotReady = 600, cudaErrorLaunchFailure = 719 };
 using cudaStream_t = struct Stream*;
 using cudaEvent_t = struct Event*;
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice };
@@ -38,7 +39,12 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags);
 cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventSynchronize(cudaEvent_t event);
+
+// In place of a library with kernels of its own (comm/fake_nccl.cpp). `work` says whether it is done; until then it is asked again, and the stream stands
+// still. It may read and write the memory of any device, and must not call the runtime.
+void enqueue_foreign(void* stream, std::function<bool()> work);
 
 cudaError_t cudaGetLastError();
 const char* cudaGetErrorString(cudaError_t status);  // of this thread's last failed call, in full

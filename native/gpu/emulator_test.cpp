@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <memory>
@@ -478,6 +479,43 @@ TEST(a_failure_reaches_the_stream_that_waits_for_it) {
   refused(emulated::cudaStreamSynchronize(s.upload), emulated::cudaErrorLaunchFailure, "leaves out the calling lane");
   ok(emulated::cudaStreamSynchronize(s.upload));
   c->synchronize();
+}
+
+TEST(a_lane_that_does_not_wait_reads_stale_data) {
+  With options("streams=lazy");
+  const auto c = opened();
+  const auto lane = c->open_lane();
+  Array<int> x(*c, std::vector<int>(1, 5));
+  auto* host = static_cast<int*>(lane->pinned(sizeof(int)));
+  for (bool waits : {false, true}) {
+    c->zero(x, sizeof(int));
+    if (waits) lane->wait_for(c->mark());
+    lane->copy_to_host(host, x, sizeof(int));
+    lane->synchronize();
+    check(*host == (waits ? 0 : 5), waits ? "with" : "without", " a wait, ", *host, " arrived");
+  }
+}
+
+TEST(foreign_work_holds_up_its_stream_and_those_that_wait_for_it) {
+  for (const char* streams : {"streams=lazy", "streams=eager"}) {
+    With options(streams);
+    const auto one = opened(Level::sm80, 0), two = opened(Level::sm80, 1);
+    const auto lane = one->open_lane();
+    Array<int> x(*one, std::vector<int>(1, 1)), y(*one, std::vector<int>(1, 1));
+    std::atomic<bool> ready = false;
+    emulated::enqueue_foreign(lane->stream, [&, p = static_cast<int*>(x)] { return ready ? (*p = 7, true) : false; });
+    const gpu::Mark mark = lane->mark();
+    one->wait_for(mark);
+    one->copy_within(y, x, sizeof(int));
+    for (int i = 0; i < 10; i++) check(!lane->passed(mark), "it passed before it was done");
+    std::thread other([&] {  // the stream that waits does not keep other threads from the devices
+      Array<int>(*two, std::vector<int>(1, 2)).values();
+      ready = true;
+    });
+    check(y.values()[0] == 7, "what was queued behind foreign work brought ", y.values()[0]);
+    other.join();
+    check(lane->passed(mark), "it is done and has not passed");
+  }
 }
 
 TEST(launches_over_the_limits_are_refused) {

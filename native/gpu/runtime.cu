@@ -36,6 +36,70 @@ class Pinned {
   size_t bytes_ = 0;
 };
 
+// An event of its own for each mark: one that is recorded again would move the point that another thread waits for.
+gpu::Mark record(cudaStream_t stream) {
+  cudaEvent_t event = nullptr;
+  check_cuda(cudaEventCreateWithFlags(&event, cudaEventDisableTiming), "creating an event");
+  const gpu::Mark mark(event, [](void* e) { cudaEventDestroy(static_cast<cudaEvent_t>(e)); });
+  check_cuda(cudaEventRecord(event, stream), "recording an event");
+  return mark;
+}
+void wait_behind(cudaStream_t stream, const gpu::Mark& mark) { check_cuda(cudaStreamWaitEvent(stream, static_cast<cudaEvent_t>(mark.get()), 0), "waiting for an event"); }
+
+class RuntimeLane final : public gpu::Lane {
+ public:
+  explicit RuntimeLane(int device) : device_(device) {
+    use();
+    check_cuda(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "creating a stream");
+    stream = stream_;
+  }
+  ~RuntimeLane() override {
+    cudaSetDevice(device_);
+    cudaStreamSynchronize(stream_);  // its errors have nowhere to go here
+    cudaStreamDestroy(stream_);
+  }
+
+  void wait_for(const gpu::Mark& mark) override {
+    use();
+    wait_behind(stream_, mark);
+  }
+  gpu::Mark mark() override {
+    use();
+    return record(stream_);
+  }
+  bool passed(const gpu::Mark& mark) override {
+    use();
+    const cudaError_t status = cudaEventQuery(static_cast<cudaEvent_t>(mark.get()));
+    if (status == cudaErrorNotReady) return cudaGetLastError(), false;  // the runtime keeps it as this thread's last error, which libraries ask for
+    check_cuda(status, "work on the device");
+    return true;
+  }
+
+  void copy_to_host(void* to, const void* from, size_t bytes) override {
+    use();
+    if (bytes) check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_), "a copy from the device");
+  }
+  void copy_from_host(void* to, const void* from, size_t bytes) override {
+    use();
+    if (bytes) check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_), "a copy to the device");
+  }
+  void synchronize() override {
+    use();
+    check_cuda(cudaStreamSynchronize(stream_), "work on the device");
+  }
+  void* pinned(size_t bytes) override {
+    synchronize();
+    return buffer_.reserve(bytes);
+  }
+
+ private:
+  void use() { check_cuda(cudaSetDevice(device_), "selecting the device"); }
+
+  const int device_;
+  cudaStream_t stream_ = nullptr;
+  Pinned buffer_;
+};
+
 class RuntimeContext final : public Context {
  public:
   RuntimeContext(int device, const gpu::Description& d, Level highest) {
@@ -171,6 +235,16 @@ class RuntimeContext final : public Context {
 #endif
     return scratch_;
   }
+
+  gpu::Mark mark() override {
+    use();
+    return record(compute_);
+  }
+  void wait_for(const gpu::Mark& mark) override {
+    use();
+    wait_behind(compute_, mark);
+  }
+  std::unique_ptr<gpu::Lane> open_lane() override { return std::make_unique<RuntimeLane>(index); }
 
  private:
   // Calls come from any thread; the runtime's current device is a thread's own.

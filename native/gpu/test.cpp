@@ -1,5 +1,7 @@
 // The vocabulary of kernels and the context, on the emulator or on a real device (GEMMATUNE_TEST_DEVICE=cuda): what they do is
 // stated here a second time. What only the emulator has is in emulator_test.cpp.
+#include <thread>
+
 #include "gpu/test_cases.h"
 #include "testing/gpu_case.h"
 
@@ -149,6 +151,81 @@ TEST(fetch_brings_what_was_there_while_work_goes_on) {
       const float three = 3;
       c.copy_from_host(x, &three, 4);
     }
+  });
+}
+
+TEST(work_on_a_lane_and_on_the_stream_waits_for_each_other) {
+  on_each_gpu([](Device& device) {
+    gpu::Context& c = device.gpu();
+    constexpr int kCount = 5000;
+    const std::unique_ptr<gpu::Lane> lane = c.open_lane();
+    Array<float> x(c, size_t(kCount)), y(c, size_t(kCount));
+    for (int round = 1; round <= 8; round++) {
+      const std::vector<float> given(kCount, float(round));
+      c.copy_within(x, c.stage(given.data(), kCount * sizeof(float)), kCount * sizeof(float));
+      const gpu::Mark written = c.mark();
+      gpu::Mark doubled;
+      std::thread([&] {  // x = 2 x by way of the host
+        lane->wait_for(written);
+        auto* host = static_cast<float*>(lane->pinned(size_t(round) * kCount * sizeof(float)));
+        lane->copy_to_host(host, x, kCount * sizeof(float));
+        lane->synchronize();
+        for (int i = 0; i < kCount; i++) host[i] *= 2;
+        lane->copy_from_host(x, host, kCount * sizeof(float));
+        doubled = lane->mark();
+      }).join();
+      c.wait_for(doubled);
+      c.copy_within(y, x, kCount * sizeof(float));
+      check_right(verdict(y.values(), std::vector<float>(kCount, 2.f * float(round))));
+      check(lane->passed(doubled) && lane->passed(written), "work that was waited for has not passed");
+    }
+  });
+}
+
+TEST(work_passes_without_anybody_waiting) {
+  on_each_gpu([](Device& device) {
+    gpu::Context& c = device.gpu();
+    const std::unique_ptr<gpu::Lane> lane = c.open_lane();
+    Array<float> x(c, size_t(100));
+    for (int i = 0; i < 5; i++) c.zero(x, 400);
+    lane->wait_for(c.mark());
+    auto* host = static_cast<float*>(lane->pinned(400));
+    host[99] = 1;
+    lane->copy_to_host(host, x, 400);
+    const gpu::Mark copied = lane->mark();
+    while (!lane->passed(copied)) std::this_thread::yield();
+    check(host[99] == 0, "a copy that has passed brought ", host[99]);
+  });
+}
+
+TEST(a_lane_and_the_stream_are_used_at_once) {
+  on_each_gpu([](Device& device) {
+    gpu::Context& c = device.gpu();
+    const std::unique_ptr<gpu::Lane> lane = c.open_lane();
+    Array<float> x(c, std::vector<float>(1000, 3.f));
+    std::string problem;
+    std::thread other([&] {
+      try {
+        for (int i = 0; i < 20; i++) {
+          auto* host = static_cast<float*>(lane->pinned(4000));
+          lane->copy_to_host(host, x, 4000);
+          const gpu::Mark copied = lane->mark();
+          while (!lane->passed(copied)) std::this_thread::yield();
+          for (int k = 0; k < 1000; k++) check(host[k] == float(3 + i), "round ", i, " brought ", host[k]);
+          for (int k = 0; k < 1000; k++) host[k]++;
+          lane->copy_from_host(x, host, 4000);
+          lane->synchronize();
+        }
+      } catch (const std::exception& e) {
+        problem = e.what();
+      }
+    });
+    std::string got = "right";
+    for (int i = 0; i < 5 && got == "right"; i++) got = Case{GT_PICK_GPU(device, test_kernels), c}.squares();
+    other.join();
+    check_right(got);
+    check(problem.empty(), problem);
+    check_right(verdict(x.values(), std::vector<float>(1000, 23.f)));
   });
 }
 

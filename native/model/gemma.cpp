@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "model/split.h"
 #include "ops/attention/attention.h"
 #include "ops/embedding/embedding.h"
 #include "ops/qk_norm_rope/qk_norm_rope.h"
@@ -82,12 +83,13 @@ NextNorm Gemma::next_norm(const Activations& a, int64_t layer, const Tensor& gra
   return {table_.layer(weights_.data(), dtype_, layer + 1).input_norm, table_.layer(gradients.data, gradients.dtype, layer + 1).input_norm, above.input_normed, above.input_rstd};
 }
 
-void Gemma::blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend) {
-  embed(a.x[0], ids);
+void Gemma::blocks(Activations& a, const std::function<void(int64_t layer, LayerActivations&)>& attend, const std::function<void(int64_t layer)>& before) {
   input_norm_forward(device_, config_, table_.layer(weights_.data(), dtype_, 0), a.x[0], a.layers[0]);
-  for (int64_t l = 0; l < config_.num_layers; l++)
+  for (int64_t l = 0; l < config_.num_layers; l++) {
+    if (before) before(l);
     block_forward(device_, config_, table_.layer(weights_.data(), dtype_, l), rope(l), a.positions, a.x[size_t(l)], a.x[size_t(l) + 1], a.layers[size_t(l)], [&](LayerActivations& layer) { attend(l, layer); },
                   next_norm(a, l, {}));
+  }
 }
 
 void Gemma::attend(const Packing& packing, int64_t layer, LayerActivations& a) {
@@ -100,6 +102,20 @@ Activations Gemma::activations(const Batch& batch, Keep keep) {
   device_.upload(a.positions.data, positions.data(), positions.size() * 4);
   return a;
 }
+
+// Pass::complete, in its order.
+static void complete_layer(const Pass& pass, const ParameterTable& table, int64_t layer) {
+  if (pass.complete) pass.complete(table.matrices(layer).first, table.matrices(layer).second);
+}
+static void complete_layers(const Pass& pass, const ParameterTable& table) {
+  for (int64_t l = table.layers() - 1; l >= 0; l--) complete_layer(pass, table, l);
+}
+static void complete_rest(const Pass& pass, const ParameterTable& table) {
+  if (!pass.complete) return;
+  pass.complete(table.decayed(), table.total());
+  pass.complete(0, table.matrices(0).first);
+}
+static void complete_all(const Pass& pass, const ParameterTable& table) { complete_layers(pass, table), complete_rest(pass, table); }
 
 void Gemma::forward(Activations& a, const Packing& packing, const Batch& batch) {
   blocks(a, host_ids(batch.tokens, batch.T), [&](int64_t l, LayerActivations& layer) { attend(packing, l, layer); });
@@ -114,56 +130,87 @@ Metrics Gemma::score(const Batch& batch, float* logprobs) {
 }
 
 Metrics Gemma::accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass) {
-  const Keep keep = pass.keep;
-  const auto complete = [&](int64_t first, int64_t end) { if (pass.complete) pass.complete(first, end); };
-  const auto complete_norms_and_embedding = [&] {
-    complete(table_.decayed(), table_.total());
-    complete(0, table_.matrices(0).first);
-  };
+  if (pass.split) return accumulate_split(batch, gradients, pass);
   if (batch.T > 0) check(batch);
   const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
   if (supervised.rows.empty()) {  // nothing to learn: the gradient is zero
-    for (int64_t l = config_.num_layers - 1; l >= 0; l--) complete(table_.matrices(l).first, table_.matrices(l).second);
-    complete_norms_and_embedding();
+    complete_all(pass, table_);
     return {};
   }
-  Activations a = activations(batch, keep);
+  Activations a = activations(batch, pass.keep);
   const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
   forward(a, packing, batch);
 
   const HeadWeights dhead{table_.final_norm(gradients.data, gradients.dtype), table_.embedding(gradients.data, gradients.dtype)};
   const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, a.x.back(), a.gradients.dx, supervised);
+  backward(a, packing, gradients, pass);
+  embedding_backward(device_, dhead.embedding, a.gradients.dx, host_ids(batch.tokens, batch.T), embedding_scale());
+  complete_rest(pass, table_);
+  return metrics.wait();  // a GPU is in the middle of the backward pass then
+}
+
+Metrics Gemma::accumulate_split(const Batch& batch, const Tensor& gradients, const Pass& pass) {
+  if (batch.T > 0) check(batch);
+  const Supervised supervised = supervised_rows(batch.targets, batch.T, config_.vocab_size);
+  for (int64_t t = 0; t < batch.T; t++)
+    require(batch.tokens[t] >= 0 && batch.tokens[t] < config_.vocab_size, Code::kArgument, "tokens[", t, "] is ", batch.tokens[t], ", expected a token id from 0 to ", config_.vocab_size - 1);
+  // A rank with nothing to learn has no part in the blocks.
+  const bool takes_part = !supervised.rows.empty();
+  const std::vector<int32_t> ids(batch.tokens, batch.tokens + (takes_part ? batch.T : 0));
+  SplitPass split(device_, config_, *pass.split, ids, supervised);
+  if (split.targets().empty()) {
+    complete_all(pass, table_);
+    return {};
+  }
+  Activations a;
+  if (takes_part) a = activations(batch, pass.keep);
+  const Packing packing{host_ids(batch.starts, batch.S + 1), a.positions};
+  const Tensor none(nullptr, DType::f32, {0, config_.hidden_size});
+  split.embed(split_memory_, takes_part ? a.x[0] : none, head_weights().embedding, embedding_scale());
+  if (takes_part) blocks(a, [&](int64_t l, LayerActivations& layer) { attend(packing, l, layer); }, pass.needs);
+  else if (pass.needs)
+    for (int64_t l = 0; l < config_.num_layers; l++) pass.needs(l);
+
+  const HeadWeights dhead{table_.final_norm(gradients.data, gradients.dtype), table_.embedding(gradients.data, gradients.dtype)};
+  const PendingMetrics metrics = head_forward_backward(device_, head_memory_, config_, head_weights(), dhead, takes_part ? a.x.back() : none, takes_part ? a.gradients.dx : none, supervised, split);
+  if (takes_part) backward(a, packing, gradients, pass);
+  else complete_layers(pass, table_);
+  split.embed_backward(split_memory_, dhead.embedding, takes_part ? a.gradients.dx : none, embedding_scale());
+  complete_rest(pass, table_);
+  return metrics.wait();
+}
+
+void Gemma::backward(Activations& a, const Packing& packing, const Tensor& gradients, const Pass& pass) {
   for (int64_t l = config_.num_layers - 1; l >= 0; l--) {
     LayerActivations& kept = a.layers[size_t(l)];
     const ParameterTable::Layer w = table_.layer(weights_.data(), dtype_, l), dw = table_.layer(gradients.data, gradients.dtype, l);
     const Tensor &x_in = a.x[size_t(l)], &x_out = a.x[size_t(l) + 1];
     if (l != config_.num_layers - 1) {  // the last layer's tensors are still there
-      if (keep == Keep::inputs) {
+      if (pass.keep == Keep::inputs) {
         // The recomputed output lands in x_out, whose old value it equals bit for bit.
         input_norm_forward(device_, config_, w, x_in, kept);
         block_forward(device_, config_, w, rope(l), a.positions, x_in, x_out, kept, [&](LayerActivations& layer) { attend(packing, l, layer); }, {});
       }
-      if (keep == Keep::most) block_recompute_elementwise(device_, config_, w, rope(l), a.positions, x_in, kept);
+      if (pass.keep == Keep::most) block_recompute_elementwise(device_, config_, w, rope(l), a.positions, x_in, kept);
     }
     block_backward(device_, config_, l, w, dw, rope(l), packing, x_out, kept, a.gradients, next_norm(a, l, gradients));
     if (l == 0) input_norm_backward(device_, w, dw, x_in, kept, a.gradients);
-    complete(table_.matrices(l).first, table_.matrices(l).second);
+    complete_layer(pass, table_, l);
   }
-  embedding_backward(device_, dhead.embedding, a.gradients.dx, host_ids(batch.tokens, batch.T), embedding_scale());
-  complete_norms_and_embedding();
-  return metrics.wait();  // a GPU is in the middle of the backward pass then
 }
 
 // What the kernels of a GPU keep between launches of one op: the head's partial dx (in 32,768 columns of logits each), weight gradients
 // split over tokens (at most 320 tiles of 64 KB), attention's sums of rows.
-static int64_t scratch_bytes(const Config& c, int64_t tokens, int64_t targets) {
-  const int64_t head = targets * (c.hidden_size * 4 * ((c.vocab_size + 32767) / 32768) + 16);
+static int64_t scratch_bytes(const Config& c, int64_t tokens, int64_t targets, int64_t vocab_size) {
+  const int64_t head = targets * (c.hidden_size * 4 * ((vocab_size + 32767) / 32768) + 16);
   return std::max({head, int64_t(320) << 16, tokens * (2 * c.num_heads + c.num_kv_heads) * 4});
 }
 
-int64_t Gemma::pass_bytes(int64_t tokens, int64_t targets, Keep keep) const {
-  const int64_t scratch = device_.on_host() ? 0 : scratch_bytes(config_, tokens, targets);
-  return gt::activation_bytes(config_, dtype_, tokens, keep) + head_bytes(device_, config_, dtype_, targets) + scratch;
+int64_t Gemma::pass_bytes(int64_t tokens, int64_t targets, Keep keep, int ranks) const {
+  const int64_t slice = slice_of(config_.vocab_size, 0, ranks).count;
+  const int64_t scratch = device_.on_host() ? 0 : scratch_bytes(config_, tokens, targets * ranks, ranks > 1 ? slice : config_.vocab_size);
+  const int64_t embedding = ranks > 1 ? SplitPass::embedding_bytes(config_, tokens * ranks) : 0;
+  return gt::activation_bytes(config_, dtype_, tokens, keep) + head_bytes(device_, config_, dtype_, targets, ranks) + scratch + embedding;
 }
 
 }  // namespace gt

@@ -25,6 +25,8 @@ struct Pass {
   // Not null: the vocabulary is cut between these ranks (model/vocabulary.h) and the pass is collective: every rank calls accumulate with its own batch,
   // which may be empty (T = 0).
   comm::Communicator* split = nullptr;
+  // With a split: called before each layer's forward, from the first to the last, when none of its matrices has been read yet, on a rank without tokens too.
+  std::function<void(int64_t layer)> needs;
   // Hears of elements [first, end) of the gradient to which this pass adds nothing more, as soon as that is queued: each layer's matrices from the last layer to
   // the first, then all norms, then the embedding. Always the same ranges in the same order, also for a pass that has nothing to learn.
   std::function<void(int64_t first, int64_t end)> complete;
@@ -49,11 +51,14 @@ class Gemma {
   // Forward and backward: adds to `gradients` [table().total()], an arena in table order, float32 or on the CPU bfloat16. The gradient is that
   // of the sum over targets.
   Metrics accumulate(const Batch& batch, const Tensor& gradients, const Pass& pass);
-  // Memory that accumulate takes for a batch of that many tokens and targets.
-  int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep) const;
+  // Memory that accumulate takes for a batch of that many tokens and targets; with a split, where each of so many ranks has as many.
+  int64_t pass_bytes(int64_t tokens, int64_t targets, Keep keep, int ranks = 1) const;
 
   // Embeds `ids` and runs all blocks with a caller's attention: what score, accumulate and generate share. x[L] holds the result.
-  void blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend);
+  void blocks(Activations& a, const Tensor& ids, const std::function<void(int64_t layer, LayerActivations&)>& attend) {
+    embed(a.x[0], ids);
+    blocks(a, attend, {});
+  }
   HeadWeights head_weights() const;
   // Refuses a batch whose starts are not those of S packed sequences, and prepares for its longest one.
   void check(const Batch& batch);
@@ -62,12 +67,16 @@ class Gemma {
 
   Buffer& activation_memory() { return activation_memory_; }
   Buffer& head_memory() { return head_memory_; }
-  int64_t activation_bytes() const { return activation_memory_.bytes() + head_memory_.bytes(); }
+  int64_t activation_bytes() const { return activation_memory_.bytes() + head_memory_.bytes() + split_memory_.bytes(); }
 
  private:
   // Room for a pass over the batch, with its positions filled in.
   Activations activations(const Batch& batch, Keep keep);
+  // From x[0] on; `before` hears of each layer (Pass::needs).
+  void blocks(Activations& a, const std::function<void(int64_t layer, LayerActivations&)>& attend, const std::function<void(int64_t layer)>& before);
   void forward(Activations& a, const Packing& packing, const Batch& batch);
+  Metrics accumulate_split(const Batch& batch, const Tensor& gradients, const Pass& pass);
+  void backward(Activations& a, const Packing& packing, const Tensor& gradients, const Pass& pass);
   const Rope& rope(int64_t layer) const { return config_.full_attention[size_t(layer)] ? full_rope_ : local_rope_; }
   void embed(const Tensor& x, const Tensor& ids);
   void attend(const Packing& packing, int64_t layer, LayerActivations& a);
@@ -78,7 +87,7 @@ class Gemma {
   ParameterTable table_;
   DType dtype_;
   Device& device_;
-  Buffer weights_, remainders_, rope_memory_, activation_memory_, head_memory_;
+  Buffer weights_, remainders_, rope_memory_, activation_memory_, head_memory_, split_memory_;
   Rope full_rope_, local_rope_;
   int64_t positions_ = 0;  // rows of the rope tables
 };

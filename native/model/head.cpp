@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/split.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/gather/gather.h"
 #include "ops/matmul/matmul.h"
@@ -14,9 +15,8 @@ namespace gt {
 // traffic a chunk, as much time as 500 rows of arithmetic on a fast CPU, as 1,500 on a T4.
 static int64_t logit_bytes(const Device& device) { return int64_t(device.on_host() ? 256 : 1024) << 20; }
 
-static int64_t most_rows(const Device& device, const Config& config, DType dtype) {
-  return std::max<int64_t>(16, logit_bytes(device) / (config.vocab_size * size_of(dtype)));
-}
+// V: logits of a row.
+static int64_t most_rows(const Device& device, int64_t V, DType dtype) { return std::max<int64_t>(16, logit_bytes(device) / (V * size_of(dtype))); }
 
 // Rows of a chunk: even chunks, no small last one.
 static int64_t chunk_rows(int64_t R, int64_t most) {
@@ -45,7 +45,7 @@ struct HeadPass {
 
   void lay_out(Arena& arena, const Device& device, const Config& config, DType dtype, int64_t R, bool backward) {
     const int64_t C = config.hidden_size;
-    const int64_t most = most_rows(device, config, dtype);
+    const int64_t most = most_rows(device, config.vocab_size, dtype);
     chunk = chunk_rows(R, most);
     arena.add(&x, DType::f32, {R, C});
     arena.add(&rstd, DType::f32, {R});
@@ -85,6 +85,7 @@ struct HeadPass {
 };
 
 Metrics PendingMetrics::wait() const {
+  if (rows_ == 0) return {};
   const float* loss = static_cast<const float*>(device_.wait());
   const float* entropy = loss + rows_;
   const int32_t* correct = reinterpret_cast<const int32_t*>(entropy + rows_);
@@ -94,11 +95,45 @@ Metrics PendingMetrics::wait() const {
   return m;
 }
 
-int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R) {
+// The tensors of a call whose vocabulary is cut: of R own rows, and of all ranks' rows.
+struct SplitHead {
+  Tensor x, rstd, dx;                      // own rows
+  Tensor normed, dnormed;                  // all rows
+  Tensor logits;                           // of the own slice
+  Tensor loss, entropy, correct;           // all rows
+  Tensor statistics, merged;               // of a chunk
+  Tensor own;                              // loss, entropy, correct of own rows, thirds of what goes to the host
+  int64_t chunk = 1;
+
+  void lay_out(Arena& arena, const Device& device, const Config& config, DType dtype, int64_t R, int64_t all, int64_t slice, int ranks) {
+    // By the largest slice: all ranks must cut the rows into the same chunks.
+    const int64_t C = config.hidden_size, most = most_rows(device, slice_of(config.vocab_size, 0, ranks).count, dtype), held = std::min(all, most);
+    chunk = chunk_rows(all, most);
+    arena.add(&x, DType::f32, {R, C});
+    arena.add(&rstd, DType::f32, {R});
+    arena.add(&dx, DType::f32, {R, C});
+    arena.add(&normed, dtype, {all, C});
+    arena.add(&dnormed, dtype, {all, C});
+    arena.add(&logits, dtype, {held, slice});
+    arena.add(&loss, DType::f32, {all});
+    arena.add(&entropy, DType::f32, {all});
+    arena.add(&correct, DType::i32, {all});
+    arena.add(&statistics, DType::f32, {ranks * held * kSliceStatistics});
+    arena.add(&merged, DType::f32, {held, 4});
+    arena.add(&own, DType::f32, {3, R});
+  }
+};
+
+int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R, int ranks) {
   if (R == 0) return 0;
   Arena arena;
-  HeadPass p;
-  p.lay_out(arena, device, config, dtype, R, true);
+  if (ranks > 1) {
+    SplitHead p;
+    p.lay_out(arena, device, config, dtype, R, R * ranks, slice_of(config.vocab_size, 0, ranks).count, ranks);
+  } else {
+    HeadPass p;
+    p.lay_out(arena, device, config, dtype, R, true);
+  }
   return arena.bytes();
 }
 
@@ -132,6 +167,47 @@ PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Confi
   rmsnorm_backward(device, p.dx, false, dw.norm, p.dnormed, p.x, w.norm, p.rstd);
   scatter_rows(device, dx, p.dx, p.rows);
   return p.metrics(device);
+}
+
+PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& s, SplitPass& split) {
+  const int64_t R = int64_t(s.rows.size()), all = int64_t(split.targets().size()), C = config.hidden_size, first = split.first_row();
+  const VocabularySlice slice = split.slice();
+  Arena arena;
+  SplitHead p;
+  p.lay_out(arena, device, config, w.embedding.dtype, R, all, slice.count, split.size());
+  arena.allocate(device, memory);
+  const Tensor rows = host_ids(s.rows.data(), R);
+  std::vector<int64_t> elements;
+  for (int64_t each : split.rows()) elements.push_back(each * C);
+  comm::Communicator& ranks = split.ranks();
+
+  if (R > 0) {
+    gather_rows(device, p.x, x, rows);
+    rmsnorm_forward(device, p.normed.rows(first, R), p.rstd, p.x, w.norm, float(config.rms_norm_eps));
+  }
+  ranks.all_gather(p.normed, elements, "the rows that are learnt");
+  ranks.wait();
+
+  const Tensor table = w.embedding.rows(slice.first, slice.count), dtable = dw.embedding.rows(slice.first, slice.count);
+  for (int64_t at = 0; at < all; at += p.chunk) {
+    const int64_t n = std::min(p.chunk, all - at), block = n * kSliceStatistics;
+    const Tensor statistics(p.statistics.data, DType::f32, {split.size(), n, kSliceStatistics});
+    const auto exchange = [&] {
+      ranks.all_gather(Tensor(p.statistics.data, DType::f32, {split.size() * block}), std::vector<int64_t>(size_t(split.size()), block), "the sums of logits");
+      ranks.wait();
+    };
+    linear_cross_entropy_of_slice(device, p.loss.rows(at, n), p.entropy.rows(at, n), p.correct.rows(at, n), p.dnormed.rows(at, n), dtable, p.logits.rows(0, n), p.normed.rows(at, n), table, host_ids(split.targets().data() + at, n),
+                                  {slice.first, split.rank(), split.size(), statistics, p.merged.rows(0, n), exchange});
+  }
+  ranks.reduce_scatter(p.dnormed, elements, "the gradient of the rows that are learnt");
+  ranks.wait();
+  if (R > 0) {
+    rmsnorm_backward(device, p.dx, false, dw.norm, p.dnormed.rows(first, R), p.x, w.norm, p.rstd);
+    scatter_rows(device, dx, p.dx, rows);
+    for (auto [i, t] : {std::pair{0, p.loss}, {1, p.entropy}, {2, p.correct}}) device.copy_within(p.own.rows(i, 1).data, t.rows(first, R).data, size_t(R) * 4);
+    device.fetch(p.own.data, size_t(p.own.bytes()));
+  }
+  return PendingMetrics(device, R);
 }
 
 }  // namespace gt

@@ -38,13 +38,18 @@ struct Supervised {
 };
 Supervised supervised_rows(const int32_t* targets, int64_t T, int64_t vocab_size);
 
-// Memory that head_forward_backward takes for R targets.
-int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R);
+class SplitPass;
+
+// Memory that head_forward_backward takes for R targets, on each of so many ranks.
+int64_t head_bytes(const Device& device, const Config& config, DType dtype, int64_t R, int ranks = 1);
 
 // x: float32 [T, C], the residual stream after the last block. logprobs (may be null): [T], NaN where there is no target.
 Metrics head_forward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const Tensor& x, const Supervised& supervised, float* logprobs);
 
 // The same, and backward: dx [T, C] float32 (=) and dw (+=).
 PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised);
+
+// The same with a vocabulary cut between ranks. Collective: every rank has the targets of all in its own slice. Metrics are of this rank's rows.
+PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Config& config, const HeadWeights& w, const HeadWeights& dw, const Tensor& x, const Tensor& dx, const Supervised& supervised, SplitPass& split);
 
 }  // namespace gt

@@ -27,6 +27,7 @@ class ParameterTable {
 
   const std::vector<Parameter>& rows() const { return rows_; }
   int64_t total() const { return total_; }        // elements in an arena, padding included
+  int64_t layers() const { return int64_t(layers_.size()); }
   int64_t decayed() const { return decayed_; }    // elements of the decayed part, at the front
 
   // The elements that hold one layer's matrices, gaps included.

@@ -23,10 +23,17 @@ void Trainer::share(comm::Communicator& ranks, SharingOptions options) {
 }
 
 Metrics Trainer::accumulate(const Batch& batch, bool last) {
-  Pass pass{keep_, nullptr, {}};
+  Pass pass;
+  pass.keep = keep_;
   if (!sharing_) return model_.accumulate(batch, gradients(), pass);
-  complete_layers();
-  if (sharing_->sharded()) pass.split = &sharing_->ranks();
+  if (sharing_->sharded()) {
+    pass.split = &sharing_->ranks();
+    // Weights that others have updated since the last pass come while it runs, behind the embedded tokens.
+    pass.needs = [this](int64_t layer) {
+      if (layer == 0) gather_layers();
+      if (!arrivals_.empty()) sharing_->ranks().wait(arrivals_[size_t(layer)]);
+    };
+  }
   if (last) pass.complete = [this](int64_t first, int64_t end) { sharing_->add_up(first, end); };
   return model_.accumulate(batch, gradients(), pass);
 }
@@ -36,16 +43,19 @@ void Trainer::discard() {
   model_.device().zero(gradients_.data(), size_t(gradients_.bytes()));
 }
 
-void Trainer::complete_layers() {
+void Trainer::gather_layers() {
+  arrivals_.clear();
   if (!layers_out_of_date_) return;
-  for (int64_t l = 0; l < model_.config().num_layers; l++) sharing_->gather_layer(model_.weights(), l);
-  sharing_->ranks().wait();
+  for (int64_t l = 0; l < model_.config().num_layers; l++) {
+    sharing_->gather_layer(model_.weights(), l);
+    arrivals_.push_back(sharing_->ranks().queued());
+  }
   layers_out_of_date_ = false;
 }
 
 void Trainer::complete_copies() {
   if (!copies_out_of_date_) return;
-  complete_layers();
+  gather_layers();
   sharing_->gather_embedding(model_.weights());
   for (const Tensor& arena : {model_.remainders(), exp_avg(), exp_avg_sq()}) {
     if (!arena) continue;

@@ -52,7 +52,8 @@ class Trainer {
   Tensor arena(const Buffer& b) const { return Tensor(b.data(), dtype_, {model_.table().total()}); }
   // The norm of the gradient goes to norm_, on the device.
   void measure_norm();
-  void complete_layers();
+  // Queues the layers' weights from the ranks that have updated them, where they are out of date, and notes when each has come.
+  void gather_layers();
 
   Gemma& model_;
   Keep keep_;
@@ -61,6 +62,7 @@ class Trainer {
   Buffer norm_;  // float64 [1], of the gradient
   std::optional<Sharing> sharing_;
   bool layers_out_of_date_ = false;  // weights that passes read
+  std::vector<int64_t> arrivals_;  // by layer: how many collectives were queued when its weights were
   bool copies_out_of_date_ = false;  // all that others have updated
 };
 

@@ -73,31 +73,20 @@ function stepTable(steps) {
 function twoGpuBlocks(steps) {
   if (steps.length === 0) return [];
   const [first] = steps;
-  const shown = steps.filter(({ tokens }) => tokens === first.tokens);
   const plan = steps.find(({ plan }) => Array.isArray(plan) && plan.length > 0);
+  const links = [...new Set(steps.map(({ link }) => link))].sort((a, b) => a - b);
+  const byLink = [...groupBy(steps, ({ design, loss, tokens }) => `${design}, ${loss}, ${tokens}`).values()];
   return [
-    { text: `Two T4s over a bus; ${first.note}.` },
+    { text: `Two T4s, how much faster than one, by the link between them, each way; ${first.note}.` },
     {
       table: {
-        columns: [
-          'design',
-          'loss',
-          'tokens',
-          'bus, each way',
-          'step',
-          'of it waiting',
-          'sent by each',
-          'faster than one',
-        ],
-        rows: shown.map((step) => [
-          step.design,
-          step.loss,
-          workOf(step),
-          byteRate(step.link),
-          duration(step.seconds),
-          duration(step.exposedSeconds),
-          decimalBytes(step.bytes),
-          times(step.speedUp),
+        columns: ['design', 'loss', 'tokens', 'sent by each', ...links.map(byteRate)],
+        rows: byLink.map((same) => [
+          same[0].design,
+          same[0].loss,
+          workOf(same[0]),
+          decimalBytes(same[0].bytes),
+          ...links.map((link) => times(same.find((step) => step.link === link)?.speedUp)),
         ]),
       },
     },

@@ -33,13 +33,15 @@ struct Sums {
 
 constexpr int kThreads = 256, kWarps = kThreads / 32;
 
-template <class E>
-__global__ void __launch_bounds__(kThreads) statistics_kernel(float* loss, float* entropy, int32_t* correct, SoftmaxRow* softmax, const E* logits, const int32_t* targets, int V) {
-  SHARED(float, part, [kWarps]);
-  SHARED(int, part_first, [kWarps]);
-  const int row = int(blockIdx.x);
-  const E* z = logits + int64_t(row) * V;
+// Of a whole row; `first`: the lowest index of the peak. A row with a number that is not finite has NaN as its mass.
+struct RowSums {
+  float peak, mass, moment;
+  int first;
+};
 
+// Thread 0 of the block has the result.
+template <class E>
+__device__ __forceinline__ RowSums sums_of_row(const E* z, int V, float* part, int* part_first) {
   Sums sums;
   int first = 0;  // of the logits that are the peak
   for (int v = int(threadIdx.x) * 8; v < V; v += kThreads * 8) {
@@ -71,24 +73,77 @@ __global__ void __launch_bounds__(kThreads) statistics_kernel(float* loss, float
   if ((threadIdx.x & 31) == 0) part_first[threadIdx.x / 32] = first;
   float mass = block_sum<kWarps>(sums.mass, part);
   const float moment = block_sum<kWarps>(sums.moment, part);
-  if (threadIdx.x != 0) return;
-
 #pragma unroll
   for (int w = 1; w < kWarps; w++) first = min(first, part_first[w]);
+  first = min(first, part_first[0]);
   // Some exponentials are finite where a logit is not; the moment is finite exactly when all logits are.
   if (!(fabsf(moment) <= FLT_MAX)) mass = bits_float(0x7fc00000u);
+  return {peak, mass, moment, first};
+}
+
+template <class E>
+__global__ void __launch_bounds__(kThreads) statistics_kernel(float* loss, float* entropy, int32_t* correct, SoftmaxRow* softmax, const E* logits, const int32_t* targets, int V) {
+  SHARED(float, part, [kWarps]);
+  SHARED(int, part_first, [kWarps]);
+  const int row = int(blockIdx.x);
+  const E* z = logits + int64_t(row) * V;
+  const RowSums sums = sums_of_row(z, V, part, part_first);
+  if (threadIdx.x != 0) return;
   const int target = targets[row];
-  const float log_mass = logf(mass), row_loss = log_mass - (load_float(z + target) - peak);
+  const float log_mass = logf(sums.mass), row_loss = log_mass - (load_float(z + target) - sums.peak);
   loss[row] = row_loss;
-  entropy[row] = log_mass - moment / mass;
-  correct[row] = first == target && mass == mass;
-  if (softmax) softmax[row] = {peak, log2f(mass), expm1f(-row_loss), target};
+  entropy[row] = log_mass - sums.moment / sums.mass;
+  correct[row] = sums.first == target && sums.mass == sums.mass;
+  if (softmax) softmax[row] = {sums.peak, log2f(sums.mass), expm1f(-row_loss), target};
 }
 
 template <class E>
 void statistics(Context& context, float* loss, float* entropy, int32_t* correct, SoftmaxRow* softmax, const E* logits, const int32_t* targets, int64_t R, int64_t V) {
   const void* staged = context.stage(targets, size_t(R) * sizeof *targets);
   launch(context, unsigned(R), kThreads, 0, statistics_kernel<E>, loss, entropy, correct, softmax, logits, static_cast<const int32_t*>(staged), V);
+}
+
+// ---- statistics of a slice of the vocabulary
+
+constexpr int kStatistics = 5;
+
+__global__ void __launch_bounds__(kThreads) slice_statistics_kernel(float* statistics, const bf16* logits, const int32_t* targets, int first, int V) {
+  SHARED(float, part, [kWarps]);
+  SHARED(int, part_first, [kWarps]);
+  const int row = int(blockIdx.x);
+  const bf16* z = logits + int64_t(row) * V;
+  const RowSums sums = sums_of_row(z, V, part, part_first);
+  if (threadIdx.x != 0) return;
+  const int target = targets[row] - first;
+  float* out = statistics + int64_t(row) * kStatistics;
+  out[0] = sums.peak, out[1] = sums.mass, out[2] = sums.moment;
+  out[3] = target >= 0 && target < V ? load_float(z + target) : 0.f;
+  out[4] = bits_float(uint32_t(first + sums.first));
+}
+
+// A thread takes a row. Slices are in the order of their ids, so the first that has the peak has its lowest id.
+__global__ void __launch_bounds__(kThreads) merge_kernel(float* loss, float* entropy, int32_t* correct, SoftmaxRow* softmax, const float* statistics, const int32_t* targets, int first, int slices, int R) {
+  const int row = int(blockIdx.x) * kThreads + int(threadIdx.x);
+  if (row >= R) return;
+  const auto of = [&](int slice) { return statistics + (int64_t(slice) * R + row) * kStatistics; };
+  const float* top = of(0);
+  for (int s = 1; s < slices; s++)
+    if (of(s)[0] > top[0]) top = of(s);
+  const float peak = top[0];
+  float mass = 0, moment = 0, logit = 0;
+  for (int s = 0; s < slices; s++) {
+    if (of(s)[1] == 0) continue;  // no ids, no peak
+    const float d = of(s)[0] - peak, e = fast_exp(d);
+    mass += e * of(s)[1], moment += e * of(s)[2] + e * d * of(s)[1];  // d · mass alone may overflow
+    logit += of(s)[3];
+  }
+  if (!(fabsf(moment) <= FLT_MAX)) mass = bits_float(0x7fc00000u);
+  const int target = targets[row];
+  const float log_mass = logf(mass), row_loss = log_mass - (logit - peak);
+  loss[row] = row_loss;
+  entropy[row] = log_mass - moment / mass;
+  correct[row] = float_bits(top[4]) == uint32_t(target) && mass == mass;
+  softmax[row] = {peak, log2f(mass), expm1f(-row_loss), target - first};
 }
 
 // ---- gradient
@@ -125,39 +180,57 @@ struct SoftmaxGradient {
 
 // dx sums over the vocabulary: rows are few, so blocks share the sum. By the vocabulary alone: a row's bits do not depend on its batch.
 constexpr int64_t kVocabularyChunk = 32768;
+// Of the weight and of x; apart from what follows by one line of 256 bytes.
+constexpr size_t kAmaxBytes = 256;
 
 void forward(Context& context, float* loss, float* entropy, int32_t* correct, const void* logits, DType type, const int32_t* targets, int64_t R, int64_t V) {
   if (type == DType::bf16) statistics(context, loss, entropy, correct, nullptr, static_cast<const bf16*>(logits), targets, R, V);
   else statistics(context, loss, entropy, correct, nullptr, static_cast<const float*>(logits), targets, R, V);
 }
 
-void linear(Context& context, float* loss, float* entropy, int32_t* correct, bf16* dx, float* dweight, bf16* logits, const bf16* x, const bf16* weight, const int32_t* targets, int64_t R, int64_t V, int64_t C) {
-  matmul.forward(context, logits, DType::bf16, x, weight, R, V, C);
-
-  const int64_t parts = divide_up(V, kVocabularyChunk);
-  const size_t softmax_bytes = size_t(R) * sizeof(SoftmaxRow), slot_bytes = 256;
-  char* memory = static_cast<char*>(context.scratch(slot_bytes + softmax_bytes + size_t(parts * R * C) * sizeof(float)));
-  uint32_t* amax = reinterpret_cast<uint32_t*>(memory);
-  SoftmaxRow* softmax = reinterpret_cast<SoftmaxRow*>(memory + slot_bytes);
-  float* part = reinterpret_cast<float*>(memory + slot_bytes + softmax_bytes);
-
-  statistics(context, loss, entropy, correct, softmax, logits, targets, R, V);
+// dx (=) and dweight (+=) from logits and what makes gradients of them. `amax`: 256 bytes of room, `part`: [parts, R, C].
+void gradient(Context& context, bf16* dx, float* dweight, const bf16* logits, const SoftmaxRow* softmax, const bf16* x, const bf16* weight, uint32_t* amax, float* part, int64_t R, int64_t V, int64_t C) {
   with_level(context.level, [&](auto level) {
     constexpr Level kLevel = decltype(level)::value;
     if constexpr (Format<kLevel>::kScaled) {
-      context.zero(amax, slot_bytes);
+      context.zero(amax, kAmaxBytes);
       launch_amax(context, amax, weight, V, C, C);
       launch_amax(context, amax + 1, x, R, C, C);
     }
     const SoftmaxGradient<kLevel> dlogits{logits, int(V), softmax};
     launch_gemm<kLevel, Lines::along, Lines::across, false>(context, dlogits, Matrix<kLevel>{weight, int(C), amax}, part, R, C, V, kVocabularyChunk);
-    sum_parts<false>(context, dx, part, R * C, parts);
+    sum_parts<false>(context, dx, part, R * C, divide_up(V, kVocabularyChunk));
     launch_gemm<kLevel, Lines::across, Lines::across, true>(context, dlogits, Matrix<kLevel>{x, int(C), amax + 1}, dweight, V, C, R, R);
   });
 }
 
+void linear(Context& context, float* loss, float* entropy, int32_t* correct, bf16* dx, float* dweight, bf16* logits, const bf16* x, const bf16* weight, const int32_t* targets, int64_t R, int64_t V, int64_t C) {
+  matmul.forward(context, logits, DType::bf16, x, weight, R, V, C);
+
+  const size_t softmax_bytes = size_t(R) * sizeof(SoftmaxRow);
+  char* memory = static_cast<char*>(context.scratch(kAmaxBytes + softmax_bytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
+  SoftmaxRow* softmax = reinterpret_cast<SoftmaxRow*>(memory + kAmaxBytes);
+  statistics(context, loss, entropy, correct, softmax, logits, targets, R, V);
+  gradient(context, dx, dweight, logits, softmax, x, weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes + softmax_bytes), R, V, C);
+}
+
+const int32_t* staged(Context& context, const int32_t* ids, int64_t n) { return static_cast<const int32_t*>(context.stage(ids, size_t(n) * sizeof *ids)); }
+
+void slice_statistics(Context& context, float* statistics, const bf16* logits, const int32_t* targets, int64_t first, int64_t R, int64_t V) {
+  launch(context, unsigned(R), kThreads, 0, slice_statistics_kernel, statistics, logits, staged(context, targets, R), first, V);
+}
+
+void merge(Context& context, float* loss, float* entropy, int32_t* correct, float* merged, const float* statistics, const int32_t* targets, int64_t first, int64_t slices, int64_t R) {
+  launch(context, unsigned(divide_up<int64_t>(R, kThreads)), kThreads, 0, merge_kernel, loss, entropy, correct, reinterpret_cast<SoftmaxRow*>(merged), statistics, staged(context, targets, R), first, slices, R);
+}
+
+void slice_gradient(Context& context, bf16* dx, float* dweight, const bf16* logits, const float* merged, const bf16* x, const bf16* weight, int64_t R, int64_t V, int64_t C) {
+  char* memory = static_cast<char*>(context.scratch(kAmaxBytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
+  gradient(context, dx, dweight, logits, reinterpret_cast<const SoftmaxRow*>(merged), x, weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes), R, V, C);
+}
+
 }  // namespace
 
-const gpu::CrossEntropy cross_entropy = {forward, linear};
+const gpu::CrossEntropy cross_entropy = {forward, linear, slice_statistics, merge, slice_gradient};
 
 }  // namespace gt::GT_GPU

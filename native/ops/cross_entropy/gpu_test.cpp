@@ -2,6 +2,7 @@
 
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/cross_entropy/reference.h"
+#include "ops/cross_entropy/test_slices.h"
 #include "ops/matmul/reference.h"
 #include "testing/gpu_case.h"
 #if defined(GEMMATUNE_EMULATED)
@@ -279,5 +280,22 @@ TEST(cross_entropy_on_a_gpu_refuses_what_it_cannot_take) {
     check_throws(Code::kArgument, "logits is float32 [8, 8], the ", [&] {
       linear_cross_entropy(device, rows.tensor({8}), rows.tensor({8}), correct.tensor({8}), f.tensor({8, 8}), f.tensor({8, 8}), f.tensor({8, 8}), f.tensor({8, 8}), f.tensor({8, 8}), host_ids(targets.data(), 8));
     });
+  });
+}
+
+TEST(slices_of_a_vocabulary_match_the_reference_on_a_gpu) {
+  on_each_gpu([](Device& device) {
+    for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{40}, {16, 24}, {8, 2056, 16}, {200, 192}, {16, 8, 0, 0}}) slices_match_the_reference<bf16>(device, 9, 8, sizes);
+    slices_match_the_reference<bf16>(device, 260, 72, {192, 200});
+    slices_match_the_reference<bf16>(device, 2, 8, {520, 32776});
+  });
+}
+
+TEST(slices_of_a_vocabulary_spread_nan_and_break_ties_on_a_gpu) {
+  on_each_gpu([](Device& device) {
+    slices_spread_nan<bf16>(device);
+    slices_spread_an_infinity_in_its_row_alone<bf16>(device);
+    slices_take_logits_that_are_far_apart<bf16>(device);
+    slices_give_ties_to_the_lowest_id<bf16>(device);
   });
 }

@@ -1,6 +1,7 @@
 #include "ops/cross_entropy/cpu.h"
 #include "ops/cross_entropy/cross_entropy.h"
 #include "ops/cross_entropy/reference.h"
+#include "ops/cross_entropy/test_slices.h"
 #include "ops/matmul/matmul.h"
 #include "testing/op_case.h"
 
@@ -199,4 +200,33 @@ TEST(cross_entropy_refuses_bad_targets_and_shapes) {
   check_throws(Code::kShape, "dx is float32 [3, 2], expected shape [2, 3]", [&] { linear(x.tensor({3, 2})); });
   Fenced<bf16> narrow(2 * 3);
   check_throws(Code::kArgument, "dx is bfloat16 [2, 3], expected float32", [&] { linear(narrow.tensor({2, 3})); });
+}
+
+TEST(slices_of_a_vocabulary_match_the_reference_on_a_cpu) {
+  Device device(DeviceKind::cpu, 0, 2);
+  for (const std::vector<int64_t>& sizes : {std::vector<int64_t>{40}, {16, 24}, {1, 37, 2}, {1024, 1041, 8}, {8, 8, 3, 0, 0}}) {
+    slices_match_the_reference<float>(device, 9, 8, sizes);
+    slices_match_the_reference<bf16>(device, 9, 8, sizes);
+  }
+}
+
+TEST(slices_of_a_vocabulary_spread_nan_and_break_ties_on_a_cpu) {
+  Device device(DeviceKind::cpu, 0, 1);
+  slices_spread_nan<float>(device), slices_spread_nan<bf16>(device);
+  slices_spread_an_infinity_in_its_row_alone<float>(device), slices_spread_an_infinity_in_its_row_alone<bf16>(device);
+  slices_take_logits_that_are_far_apart<float>(device), slices_take_logits_that_are_far_apart<bf16>(device);
+  slices_give_ties_to_the_lowest_id<float>(device), slices_give_ties_to_the_lowest_id<bf16>(device);
+}
+
+TEST(a_slice_of_a_vocabulary_refuses_what_it_cannot_do) {
+  Device device(DeviceKind::cpu, 0, 1);
+  Slices<float> c(device, 2, 8, {8, 8});
+  const auto with = [&](int rank, std::initializer_list<int64_t> shape, int64_t V = 8) {
+    OnGpu<float> room(device, 20), merged(device, 8), logits(device, 16);
+    linear_cross_entropy_of_slice(device, c.loss.tensor({4}).rows(0, 2), c.entropy.tensor({4}).rows(0, 2), c.correct.tensor({4}).rows(0, 2), c.x.tensor({2, 8}), c.dweight.tensor({16, 8}).rows(0, V), logits.tensor({2, V}), c.x.tensor({2, 8}),
+                                  c.weight.tensor({16, 8}).rows(0, V), host_ids(c.targets.data(), 2), {0, rank, 2, room.tensor(shape), merged.tensor({2, 4}), [] {}});
+  };
+  check_throws(Code::kArgument, "slice 2 of 2", [&] { with(2, {2, 2, 5}); });
+  check_throws(Code::kArgument, "slice 0 has no ids", [&] { with(0, {2, 2, 5}, 0); });
+  check_throws(Code::kShape, "statistics is float32 [20], expected shape [2, 2, 5]", [&] { with(1, {20}); });
 }

@@ -1,0 +1,13 @@
+# The plug-in that holds Gloo, built where its headers and library are; it lies beside the addon, which opens it when CPU ranks are asked for.
+find_path(GEMMATUNE_GLOO_INCLUDE gloo/allreduce.h)
+find_library(GEMMATUNE_GLOO_LIBRARY gloo)
+if(GEMMATUNE_GLOO_INCLUDE AND GEMMATUNE_GLOO_LIBRARY)
+  add_library(gloo_plugin MODULE comm/gloo_plugin.cpp)
+  set_target_properties(gloo_plugin PROPERTIES PREFIX "" OUTPUT_NAME gemmatune_gloo SUFFIX ".so")
+  target_include_directories(gloo_plugin PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+  target_include_directories(gloo_plugin SYSTEM PRIVATE ${GEMMATUNE_GLOO_INCLUDE})
+  target_link_libraries(gloo_plugin PRIVATE ${GEMMATUNE_GLOO_LIBRARY} Threads::Threads)
+  gemmatune_warnings(gloo_plugin)
+else()
+  message(STATUS "gemmatune_gloo.so is not built: Gloo was not found (gloo/allreduce.h and libgloo, on Debian and Ubuntu in the package libgloo-dev)")
+endif()
