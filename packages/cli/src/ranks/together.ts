@@ -16,7 +16,7 @@ import { BY_FLAGS, type RankPlace } from './place.js';
  */
 export async function asRank(
   place: RankPlace,
-  timeouts: { joinTimeout: number; rankTimeout: number },
+  { joinTimeout, rankTimeout }: { joinTimeout: number; rankTimeout: number },
   context: Context,
   body: (group: Group, own: Context) => Promise<number>,
 ): Promise<number> {
@@ -26,7 +26,7 @@ export async function asRank(
   const folder = address.startsWith('unix:') ? dirname(address.slice('unix:'.length)) : null;
   if (folder !== null) await ownFolder(folder);
   try {
-    const group = await Group.join({ rank, size, address, run, ...timeouts }, context.signal);
+    const group = await Group.join({ rank, size, address, run, joinTimeout, rankTimeout }, context.signal);
     try {
       const status = await body(group, own);
       group.leave();
