@@ -74,18 +74,21 @@ await together([
   test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
   test('test', 'gpu_test'),
   test('test', 'core_test'),
+  test('test', 'comm_test'),
   test('test', 'golden_test'),
   ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
 ]);
 build('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined']);
-build('tsan', ['-DGEMMATUNE_SANITIZE=thread'], ['gpu_test']);
+build('tsan', ['-DGEMMATUNE_SANITIZE=thread'], ['gpu_test', 'comm_test']);
 await together([
   test('sanitize', 'ops_test', ['gpu_test']),
   test('sanitize', 'ops_test', ['!gpu_test']),
   test('sanitize', 'gpu_test'),
   test('sanitize', 'core_test'),
+  test('sanitize', 'comm_test'),
   test('sanitize', 'golden_test'),
   test('tsan', 'gpu_test'),
+  test('tsan', 'comm_test'),
 ]);
 step('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']);
 step('vitest', bin('vitest'), ['run']);

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <cstdlib>
-#include <deque>
 
 #include "comm/clock.h"
 #include "comm/gloo_plugin.h"
@@ -44,7 +43,7 @@ namespace {
 class Gloo : public Communicator {
  public:
   Gloo(Device& device, Rendezvous& rendezvous, const gt_gloo_functions& functions)
-      : Communicator(rendezvous.rank(), rendezvous.size(), text("gloo ", functions.library)), device_(device), rendezvous_(rendezvous), mesh_(connect(functions), functions.destroy), functions_(functions) {}
+      : Communicator(rendezvous.rank(), rendezvous.size(), text("gloo ", functions.library)), device_(device), rendezvous_(rendezvous), lane_(device.on_host() ? nullptr : device.gpu().open_lane()), mesh_(connect(functions), functions.destroy), functions_(functions) {}
 
   void all_reduce(const Tensor& x, const char* what) override { sum("all_reduce", x, what); }
 
@@ -77,22 +76,22 @@ class Gloo : public Communicator {
   void wait(int64_t count) override {
     const double begun = now();
     queue_.drain(count);
-    bring_back(count);
-    waited_ += now() - begun;
+    const std::lock_guard lock(mutex_);
+    if (back_) device_.gpu().wait_for(back_);
+    traffic_.waited += now() - begun;
   }
 
   std::vector<std::string> gather(const std::string& mine, const char* what) override {
     const double begun = now();
     auto all = rendezvous_.gather("host", text("gather of ", what), mine);
-    waited_ += now() - begun;
+    const std::lock_guard lock(mutex_);
+    traffic_.waited += now() - begun;
     return all;
   }
 
   Traffic traffic() const override {
     const std::lock_guard lock(mutex_);
-    Traffic t = traffic_;
-    t.waited = waited_;
-    return t;
+    return traffic_;
   }
 
  private:
@@ -133,16 +132,18 @@ class Gloo : public Communicator {
     start(describe(op, what, x), x, sent, [=, this](void* data, char* error) { return functions_.all_reduce(mesh_.get(), data, count, type, error); });
   }
 
-  // Queues a collective that moves x in place and sends so many bytes. It begins when all ranks have come to it: before that there is no time after which one
-  // is late, and ranks that are at different calls find out.
+  // Queues a collective that moves x in place and sends so many bytes. It begins when all ranks have come to it with their bytes ready: before that there is no
+  // time after which one is late, and ranks that are at different calls find out.
   void start(const std::string& what, const Tensor& x, int64_t sent, Move move) {
-    void* const data = on_host(x);
-    const bool empty = x.count() == 0;
+    const bool staged = lane_ && x.count() > 0;
+    const gpu::Mark before = staged ? device_.gpu().mark() : nullptr;
     queue_.push([=, this, move = std::move(move)] {
+      void* const data = staged ? to_host(x, before) : x.data;
       rendezvous_.gather("collectives", what, "");
       const double begun = now();
       char error[GT_GLOO_ERROR];
-      if (!empty && move(data, error)) throw lost(what, error);
+      if (x.count() > 0 && move(data, error)) throw lost(what, error);
+      if (staged) to_device(x, data);
       const std::lock_guard lock(mutex_);
       traffic_.collectives++, traffic_.bytes += sent, traffic_.busy += now() - begun;
     });
@@ -154,34 +155,29 @@ class Gloo : public Communicator {
     return Error(Code::kRank, text(failure.empty() ? "the connection to a rank was lost" : failure, "; rank ", rank(), " of ", size(), " was in \"", what, "\": ", error));
   }
 
-  // A GPU's tensors on the host: copied when their collective is queued, back when it is waited for.
-  struct Copy {
-    Tensor x;
-    std::vector<char> bytes;
-    int64_t number;  // of its collective, from 1
-  };
-  void* on_host(const Tensor& x) {
-    if (device_.on_host() || x.count() == 0) return x.data;
-    Copy& copy = copies_.emplace_back(Copy{x, std::vector<char>(size_t(x.bytes())), queued() + 1});
-    device_.synchronize();
-    device_.copy_to_host(copy.bytes.data(), x.data, copy.bytes.size());
-    return copy.bytes.data();
+  // A GPU's tensors go through pinned memory of the lane, one collective after the other, beside the work of the compute stream.
+  void* to_host(const Tensor& x, const gpu::Mark& before) {
+    lane_->wait_for(before);
+    void* const data = lane_->pinned(size_t(x.bytes()));
+    lane_->copy_to_host(data, x.data, size_t(x.bytes()));
+    lane_->synchronize();
+    return data;
   }
-  void bring_back(int64_t count) {
-    for (; !copies_.empty() && copies_.front().number <= count; copies_.pop_front()) {
-      const Copy& copy = copies_.front();
-      device_.copy_from_host(copy.x.data, copy.bytes.data(), copy.bytes.size());
-    }
+  void to_device(const Tensor& x, const void* data) {
+    lane_->copy_from_host(x.data, data, size_t(x.bytes()));
+    const gpu::Mark back = lane_->mark();
+    const std::lock_guard lock(mutex_);
+    back_ = back;
   }
 
   Device& device_;
   Rendezvous& rendezvous_;
-  std::deque<Copy> copies_;
+  const std::unique_ptr<gpu::Lane> lane_;  // of a GPU
   std::unique_ptr<gt_gloo, void (*)(gt_gloo*)> mesh_;
   const gt_gloo_functions& functions_;
-  mutable std::mutex mutex_;
-  Traffic traffic_;     // under the mutex; without what callers waited
-  double waited_ = 0;   // the caller's thread only
+  mutable std::mutex mutex_;  // of the next two
+  Traffic traffic_;
+  gpu::Mark back_;  // the last copy to the GPU so far
   Queue queue_;         // last: its thread uses the rest
 };
 

@@ -1,11 +1,8 @@
 #include "comm/nccl.h"
 
 #include <chrono>
-#include <condition_variable>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <mutex>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -20,6 +17,7 @@ namespace {
 
 constexpr auto kSettlePoll = std::chrono::microseconds(50);  // between a call and the work that it queues
 constexpr auto kWatchPoll = std::chrono::milliseconds(2);    // for collectives under way; also how finely Traffic::busy is told
+constexpr double kNews = 2;                                  // seconds in which a rank hears that another one ended
 constexpr double kEnd = 5;                                   // seconds for NCCL to end in order
 
 // NCCL picks algorithm and protocol by size, topology and version, and NVLS adds in the switch in no fixed order: sums would not have the same bits in every
@@ -260,7 +258,7 @@ class Nccl final : public Communicator {
   void fail(std::unique_lock<std::mutex>& lock, const std::function<std::string()>& sentence) {
     if (failing_) return;
     failing_ = true;
-    if (nccl::Comm* comm = std::exchange(comm_, nullptr)) nccl_.abort(comm);
+    if (nccl::Comm* comm = std::exchange(comm_, nullptr)) nccl_.abort_comm(comm);
     lock.unlock();
     const std::string told = sentence();
     lock.lock();
@@ -269,9 +267,10 @@ class Nccl final : public Communicator {
     changed_.notify_all();
   }
 
-  // Where NCCL fails here, another rank is mostly to blame: its connection to the rendezvous ends at once, or it is silent for rank_timeout.
+  // Where NCCL fails here, another rank is mostly to blame: one that ended without a word is known to the rendezvous in a moment. (One that is silent is known
+  // there before NCCL knows.)
   std::string explained(const std::string& what, const std::string& why) {
-    const std::string lost = rendezvous_.failure(rendezvous_.rank_timeout() + 2);
+    const std::string lost = rendezvous_.failure(kNews);
     if (!lost.empty()) return text(lost, " (rank ", rank(), " of ", size(), " was in ", what, ": ", why, ")");
     return told_to_all(failed_here(what, why));
   }
@@ -321,7 +320,7 @@ class Nccl final : public Communicator {
       nccl_.async_error(comm_, &status);
     }
     if (status == nccl::kSuccess) nccl_.destroy(comm_);
-    else nccl_.abort(comm_);
+    else nccl_.abort_comm(comm_);
   }
 
   Device& device_;

@@ -47,7 +47,7 @@ Library open_one(const std::string& path) {
     bind(library, path, "ncclCommInitRankConfig", l.init_rank);
     bind(library, path, "ncclCommFinalize", l.finalize);
     bind(library, path, "ncclCommDestroy", l.destroy);
-    bind(library, path, "ncclCommAbort", l.abort);
+    bind(library, path, "ncclCommAbort", l.abort_comm);
     bind(library, path, "ncclCommGetAsyncError", l.async_error);
     bind(library, path, "ncclGetErrorString", l.error_string);
     bind(library, path, "ncclGetLastError", l.last_error);

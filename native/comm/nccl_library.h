@@ -29,7 +29,7 @@ struct Library {
   Result (*init_rank)(Comm**, int ranks, UniqueId, int rank, Config*);
   Result (*finalize)(Comm*);
   Result (*destroy)(Comm*);
-  Result (*abort)(Comm*);
+  Result (*abort_comm)(Comm*);
   Result (*async_error)(Comm*, Result*);
   const char* (*error_string)(Result);
   const char* (*last_error)(Comm*);

@@ -45,7 +45,7 @@ class Lane {
   virtual void copy_from_host(void* to, const void* from, size_t bytes) = 0;
   virtual void synchronize() = 0;
 
-  // A host buffer for copies, grown to the largest size asked for: waits for the lane and loses what it held where it grows.
+  // A host buffer for copies: waits for the lane's work, and is grown to the largest size asked for, which loses what it held.
   virtual void* pinned(size_t bytes) = 0;
 
   void* stream = nullptr;  // cudaStream_t, for libraries that launch their own kernels

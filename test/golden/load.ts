@@ -13,6 +13,7 @@ export type TrlRunName =
   | 'constant-warmup'
   | 'text'
   | 'prompt-completion';
+export type TrlRanksRunName = 'two-ranks' | 'two-ranks-labels';
 
 /** Arrays by name: `data` row-major, float64 only where the file holds float64 (`truth.*`). */
 export type Arrays<Data> = Map<string, { shape: number[]; data: Data }>;
@@ -112,6 +113,16 @@ export interface TrlRun {
   checkpoints: Record<string, TrainerState>;
 }
 
+/** A run of two processes, without evaluation. */
+export interface TrlRanksRun {
+  settings: TrlSettings;
+  /** The training rows. */
+  prepared: PreparedRow[];
+  /** [rank][epoch][batch][row]: indices into `prepared`. */
+  orders: number[][][][];
+  log_history: Record<string, number>[];
+}
+
 export interface TextRow {
   prompt: string;
   completion: string;
@@ -153,6 +164,10 @@ export function loadTrajectoryWeights(): Arrays<Float32Array> {
 }
 
 export function loadTrlRun(name: TrlRunName): TrlRun {
+  return readJson(`trl/${name}.json`);
+}
+
+export function loadTrlRanksRun(name: TrlRanksRunName): TrlRanksRun {
   return readJson(`trl/${name}.json`);
 }
 

@@ -4,6 +4,7 @@
 Deterministic: one thread, fixed seeds, measured times set to zero. `git diff` after a run shows whether anything changed.
 """
 import os
+import subprocess
 import sys
 import tempfile
 
@@ -38,3 +39,5 @@ for name in SHAPES:
     write_generation(golden / name, model)
 write_trajectory(golden / "tiny", make_model("tiny"))
 write_trl_runs(golden / "trl", lambda: make_model("tiny"))
+torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+subprocess.run([*torchrun, golden / "make_trl_ranks.py", golden / "trl"], check=True)

@@ -2,36 +2,17 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { EncodedRow } from '@gemmatune/data';
 import { Model } from '@gemmatune/engine';
 import { type LogRow, resolveTrainOptions, Trainer } from '@gemmatune/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { goldenPath, loadTrlRun, MEASURED, type PreparedRow, type TrlRunName } from '../golden/load.js';
+import { goldenPath, loadTrlRun, type TrlRunName } from '../golden/load.js';
+import { encoded, expectRow } from './rows.js';
 
 let folder: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gemmatune-trl-'));
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
-
-const encoded = (rows: PreparedRow[]): EncodedRow[] =>
-  rows.map((r) => ({ inputIds: Int32Array.from(r.input_ids), labels: Int32Array.from(r.labels) }));
-
-/**
- * Keys in the same order, values to 4 digits; measured times are compared by key only. With loss_type 'nll' TRL writes two keys the
- * other way round; ours are always in the order of its default, 'chunked_nll'.
- */
-function expectRow(row: LogRow, golden: Record<string, number>, where: string, sameOrder: boolean): void {
-  const keys = (o: object) => (sameOrder ? Object.keys(o) : Object.keys(o).sort());
-  expect(keys(row), where).toEqual(keys(golden));
-  for (const [key, want] of Object.entries(golden)) {
-    if (MEASURED.test(key)) continue;
-    const got = row[key]!;
-    expect(Math.abs(got - want), `${where}: ${key} is ${got}, expected ${want}`).toBeLessThanOrEqual(
-      5e-5 * Math.abs(want) + 1e-9,
-    );
-  }
-}
 
 const RUNS: TrlRunName[] = [
   'tutorial',

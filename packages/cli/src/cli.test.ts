@@ -1,6 +1,6 @@
 /** The commands as a caller sees them: streams, files and exit status, on the tiny golden model. */
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
@@ -250,6 +250,7 @@ describe('finetune', () => {
 
   it('refuses to write over a model, and does with --overwrite', async () => {
     const before = await readFile(at('run', 'model.safetensors'));
+    await rm(at('run', 'trial.json')); // as if another program had written it
     const refused = await gemmatune(call('run'));
     expect(refused.status).toBe(2);
     expect(refused.stderr).toContain(`The output folder ${at('run')} already holds checkpoint-2`);

@@ -9,11 +9,13 @@ export interface Io {
   stdin: Readable;
   stdout: Screen;
   stderr: Screen;
-  /** Aborts on the first Ctrl-C. */
+  /** Aborts on the first Ctrl-C, SIGTERM, SIGUSR1 or SIGUSR2. */
   signal: AbortSignal;
 }
 
 export interface Context extends Io {
+  /** The call itself: all words after the command's name. */
+  words: readonly string[];
   verbose: boolean;
   /** Stdout is to be one JSON document. */
   json: boolean;
@@ -21,6 +23,8 @@ export interface Context extends Io {
   extras: Readonly<Record<string, unknown>>;
   /** Names of the options that were given, by the call or by --config. */
   given: ReadonlySet<string>;
+  /** What is put behind the command's name where it fails: which of several processes this is. */
+  label(text: string): void;
   /** One line for people, on stderr. */
   note(line: string): void;
   /** Results, on stdout. */

@@ -1,23 +1,30 @@
 import type { Model } from '@gemmatune/engine';
-import { type Evaluation, evaluate, type Generates, METRICS } from '@gemmatune/eval';
+import { type Evaluation, evaluate, type Generates, judge, METRICS, score } from '@gemmatune/eval';
 import type { TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
 import { encodePrompt } from './model-source.js';
 import type { Question } from './questions.js';
+import { gatherJson, type Ranks } from './ranks/together.js';
 import { withProgress } from './terminal/progress.js';
 import { percent, table } from './terminal/table.js';
 
-/** Asks the model and scores its calls, with a progress bar on stderr. */
+/**
+ * Asks the model and scores its calls, with a progress bar on stderr.
+ * @param group its ranks divide the questions between them; every one of them gets the whole evaluation
+ */
 export async function evaluateRows(
   model: Model,
   tokenizer: Tokenizer,
   questions: readonly Question[],
   how: { maxNewTokens: number; format: TargetFormat; title: string },
   { stderr, signal }: Context,
+  group: Ranks | null = null,
 ): Promise<Evaluation> {
   const { title, ...options } = how;
-  const own = questions.map(({ prompt }) => (prompt === null ? null : encodePrompt(tokenizer, prompt)));
+  const { rank, size } = group ?? { rank: 0, size: 1 };
+  const mine = questions.filter((_, i) => i % size === rank);
+  const own = mine.map(({ prompt }) => (prompt === null ? null : encodePrompt(tokenizer, prompt)));
   const asked: Generates = {
     generate: (prompts, request) =>
       model.generate(
@@ -25,8 +32,8 @@ export async function evaluateRows(
         request,
       ),
   };
-  const rows = questions.map(({ row }) => row);
-  return withProgress(stderr, (progress) =>
+  const rows = mine.map(({ row }) => row);
+  const evaluation = await withProgress(stderr, (progress) =>
     evaluate(asked, tokenizer, rows, {
       ...options,
       n: rows.length,
@@ -34,6 +41,14 @@ export async function evaluateRows(
       onProgress: (done, total) => progress.update(title, done / total, `${done} of ${total} rows`),
     }),
   );
+  if (group === null) return evaluation;
+  const texts = await gatherJson(
+    group,
+    title,
+    evaluation.predictions.map(({ text }) => text),
+  );
+  const predictions = questions.map(({ row }, i) => judge(row, texts[i % size]![Math.floor(i / size)]!, how.format));
+  return { n_eval: questions.length, metrics: score(predictions), predictions };
 }
 
 /** `{n_eval, tool_accuracy, tc_cer, …}` */

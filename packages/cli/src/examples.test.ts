@@ -7,24 +7,14 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { COMMANDS } from './commands/index.js';
-import { COMMON_OPTIONS, kebab, parseWords, text } from './options.js';
+import { DIVERGED, WRONG_INPUT } from './exit-status.js';
+import { COMMON_OPTIONS, kebab, parseWords } from './options.js';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
 const read = (path: string) => readFileSync(join(root, path), 'utf8');
 const CLUSTERS = 'examples/clusters';
 const manifests = readdirSync(join(root, CLUSTERS)).filter((name) => name.endsWith('.yaml'));
 
-/** Options of training on several ranks that `finetune` does not have yet. */
-const AWAITED = [
-  'rank',
-  'worldSize',
-  'localRank',
-  'address',
-  'collectives',
-  'gradientWire',
-  'rankTimeout',
-  'joinTimeout',
-];
 /** Options of other programs that the page names. */
 const OTHERS = ['--shm-size', '--gpus-per-node', '--gpus-per-task', '--signal', '--requeue', '--ntasks-per-node'];
 
@@ -42,11 +32,7 @@ function callsOf(shell: string): string[][] {
 async function check([name, ...words]: string[]): Promise<void> {
   expect(Object.keys(COMMANDS)).toContain(name);
   const { options, ...grammar } = await COMMANDS[name as keyof typeof COMMANDS].load();
-  const awaited = Object.fromEntries(AWAITED.map((option) => [option, text('')]));
-  const { positionals } = await parseWords(words, {
-    ...grammar,
-    options: { ...awaited, ...options, ...COMMON_OPTIONS },
-  });
+  const { positionals } = await parseWords(words, { ...grammar, options: { ...options, ...COMMON_OPTIONS } });
   expect(positionals).toEqual([]);
 }
 
@@ -59,18 +45,13 @@ describe('docs/clusters.md', () => {
 
   it('names no option that does not exist', async () => {
     const { options } = await COMMANDS.finetune.load();
-    const known = [...Object.keys(options), ...AWAITED].map((name) => `--${kebab(name)}`);
+    const known = Object.keys(options).map((name) => `--${kebab(name)}`);
     const named = [...page.matchAll(/`(--[a-z-]+)/g)].map(([, name]) => name!);
     expect(named.filter((name) => !known.includes(name) && !OTHERS.includes(name))).toEqual([]);
   });
 
   it('names files that exist', () => {
     for (const [, path] of page.matchAll(/`((?:examples|docs)\/[\w./-]+)`/g)) expect(read(path!)).not.toBe('');
-  });
-
-  it('awaits no option that is there', async () => {
-    const { options } = await COMMANDS.finetune.load();
-    expect(AWAITED.filter((name) => Object.hasOwn(options, name))).toEqual([]);
   });
 });
 
@@ -115,6 +96,40 @@ describe('examples/clusters', () => {
     const [runtime, job] = parseAllDocuments(read(`${CLUSTERS}/trainjob.yaml`)).map((document) => document.toJS());
     expect(job.spec.runtimeRef).toMatchObject({ kind: runtime.kind, name: runtime.metadata.name });
     expect(job.spec.trainer.numProcPerNode).toBe(job.spec.trainer.resourcesPerNode.limits['nvidia.com/gpu']);
+  });
+});
+
+describe('examples/sweeps', () => {
+  it.each(['slurm-array.sbatch', 'indexed-job.yaml'])('%s calls the program', async (name) => {
+    const [call, ...others] = callsOf(read(`examples/sweeps/${name}`));
+    expect(others).toEqual([]);
+    await check(call!);
+    for (const option of ['--offline', '--log-file', '--output-dir']) expect(call).toContain(option);
+  });
+
+  it('indexed-job.yaml gives no turn to what would fail again, nor takes one for a pod that is moved', () => {
+    const { apiVersion, kind, spec } = parseAllDocuments(read('examples/sweeps/indexed-job.yaml'))[0]!.toJS();
+    expect([apiVersion, kind, spec.completionMode]).toEqual(['batch/v1', 'Job', 'Indexed']);
+    const [again, moved] = spec.podFailurePolicy.rules;
+    expect(again).toMatchObject({ action: 'FailIndex', onExitCodes: { values: [WRONG_INPUT, DIVERGED] } });
+    expect(moved).toEqual({ action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget' }] });
+    expect(spec.completions).toBe(read('examples/sweeps/trials.jsonl').trim().split('\n').length);
+  });
+
+  it('trials.jsonl holds options', async () => {
+    const { options } = await COMMANDS.finetune.load();
+    for (const line of read('examples/sweeps/trials.jsonl').trim().split('\n'))
+      for (const [name, value] of Object.entries(JSON.parse(line))) expect(options[name]?.accepts(value)).toBe(true);
+  });
+
+  it('ray_tune.py names options that exist', async () => {
+    const { options } = await COMMANDS.finetune.load();
+    const known = Object.keys({ ...options, ...COMMON_OPTIONS }).map((name) => `--${kebab(name)}`);
+    const named = read('examples/sweeps/ray_tune.py').match(/--[a-z-]+|(?<=")[a-z]+-[a-z]+(?=": tune)/g)!;
+    expect(named.length).toBeGreaterThan(8);
+    expect(
+      named.map((name) => (name.startsWith('--') ? name : `--${name}`)).filter((name) => !known.includes(name)),
+    ).toEqual([]);
   });
 });
 

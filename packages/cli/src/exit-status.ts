@@ -4,6 +4,10 @@ export const DONE = 0;
 export const FAILED = 1;
 /** The call or an input is wrong. */
 export const WRONG_INPUT = 2;
+/** The numbers of the training ran away: the same call would fail again, and another learning rate may not. */
+export const DIVERGED = 4;
+/** Asked to make room (SIGTERM, SIGUSR1, SIGUSR2): the same call goes on where this one stopped. sysexits.h calls it EX_TEMPFAIL. */
+export const PREEMPTED = 75;
 /** Ctrl-C. */
 export const INTERRUPTED = 130;
 
@@ -14,7 +18,7 @@ const FAILURES = new Set([
   'ERR_GEMMATUNE_MEMORY',
   'ERR_GEMMATUNE_BUSY',
   'ERR_GEMMATUNE_CLOSED',
-  'ERR_GEMMATUNE_DIVERGED',
+  'ERR_GEMMATUNE_RANK',
   'ERR_GEMMATUNE_HUB_SERVER',
   'ERR_GEMMATUNE_HUB_CORRUPT',
 ]);
@@ -26,6 +30,7 @@ export function exitStatus(error: unknown): number {
   if (!(error instanceof Error)) return FAILED;
   const code = (error as NodeJS.ErrnoException).code;
   if (error.name === 'AbortError' || code === 'ABORT_ERR' || code === 'ERR_GEMMATUNE_CANCELLED') return INTERRUPTED;
+  if (code === 'ERR_GEMMATUNE_DIVERGED') return DIVERGED;
   if (typeof code === 'string') {
     if (code.startsWith('ERR_GEMMATUNE_')) return FAILURES.has(code) ? FAILED : WRONG_INPUT;
     // The system's own: no such file, no permission, no space left.

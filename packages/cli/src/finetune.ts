@@ -1,7 +1,7 @@
 /** One fine-tuning run, as `finetune` and `quickstart` have it: rows → training, with evaluation before and after → folder and report. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Model } from '@gemmatune/engine';
+import type { Group, Model, SharingOptions } from '@gemmatune/engine';
 import type { TargetFormat } from '@gemmatune/template';
 import {
   type LogRow,
@@ -15,14 +15,18 @@ import {
 } from '@gemmatune/train';
 import type { Context } from './command.js';
 import { evaluateRows, flat } from './evaluation.js';
+import { PREEMPTED } from './exit-status.js';
+import { stoppedStatus } from './interrupts.js';
 import { type DeviceOptions, loadModel, ModelText, readModelConfig } from './model-source.js';
 import { withOutput } from './output.js';
 import { type Question, readQuestions } from './questions.js';
+import { ranksText } from './ranks/together.js';
 import { reportPage, seriesOf } from './report/page.js';
 import { encodedSummary, encodeFile } from './rows.js';
 import { writeRunRecord } from './run-record.js';
 import { duration, type Progress, withProgress } from './terminal/progress.js';
 import { sparkline } from './terminal/sparkline.js';
+import { sha256 } from './trial.js';
 
 type Metrics = Record<string, number | null>;
 
@@ -40,10 +44,15 @@ export interface FinetuneRequest {
   maxNewTokensAfter: number;
   device: DeviceOptions;
   train: TrainOptions & { outputDir: string };
+  /** The ranks that train together, of which this process is one; without it, it trains alone. */
+  ranks?: { group: Group; sharing: SharingOptions };
+  /** Hears every row of the log when it is made. On rank 0 alone. */
+  onRow?: (row: LogRow) => Promise<void>;
 }
 
 export interface FinetuneResult {
-  status: 'completed' | 'interrupted';
+  /** `interrupted` by Ctrl-C; `preempted` by another signal, and the same call is to go on elsewhere. */
+  status: 'completed' | 'interrupted' | 'preempted' | 'diverged';
   output_dir: string;
   global_step: number;
   /** null where the run did not complete. */
@@ -52,14 +61,33 @@ export interface FinetuneResult {
   eval_rows: number;
   before: Metrics | null;
   after: Metrics | null;
+  /** Trained on, earlier parts of a resumed run included. */
+  tokens: number;
+  /** Of training, likewise where the run completed; else of this process. */
+  seconds: number;
+  /** Of the trained model.safetensors; null where the run did not complete. */
+  weights_sha256: string | null;
   /** The folder to use next: the model, or the checkpoint to resume from; null where there is none yet. */
   folder: string | null;
   report: string | null;
 }
 
-/** @throws InputError, TrainError, EngineError, HubError */
+/** Training that diverged, with what there is to tell of it besides. */
+export class Diverged extends Error {
+  readonly code = 'ERR_GEMMATUNE_DIVERGED';
+  readonly result: FinetuneResult;
+  constructor(cause: Error, result: FinetuneResult) {
+    super(cause.message, { cause });
+    this.result = result;
+  }
+}
+
+/**
+ * On ranks other than 0 nothing is written, and the result has no report.
+ * @throws InputError, TrainError, EngineError, HubError, Diverged
+ */
 export async function runFinetune(request: FinetuneRequest, context: Context): Promise<FinetuneResult> {
-  const { folder, trainFile, evalFile, train, format } = request;
+  const { folder, trainFile, evalFile, train, format, ranks } = request;
   const source = new ModelText(folder);
   const { config } = await readModelConfig(folder);
 
@@ -73,25 +101,34 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
 
   const { outputDir, masterWeights } = train;
   await using model = await loadModel(folder, request.device, context, { trainable: true, masterWeights });
-  const trainer = new Trainer(model, { trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train });
+  const collectives = ranks && (await model.share(ranks.group, ranks.sharing)).collectives;
+  const together = ranks && ranksText(ranks.group, request.device.device, collectives!, train);
+  if (together) context.note(`${together}.`);
+  const trainer = new Trainer(model, {
+    ...{ trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train },
+    ...(ranks && { ranks: ranks.group, description: { ...ranks.sharing, collectives: collectives! } }),
+  });
   trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
 
   const before = await measured(model, source, questions, 'Evaluating before', request.maxNewTokens, request, context);
-  const { stderr, signal } = context;
-  const { end, passes } = await withProgress(stderr, (progress) => watch(trainer, progress, signal));
-  if (end.reason === 'aborted')
-    return {
-      status: 'interrupted',
-      output_dir: outputDir,
-      global_step: end.step,
-      train_loss: null,
-      ...counts,
-      before,
-      after: null,
-      folder: end.folder,
-      report: null,
-    };
+  const watched = await withProgress(context.stderr, (progress) => watch(trainer, progress, request, context));
+  const { end, passes } = watched;
+  const unfinished = {
+    output_dir: outputDir,
+    global_step: end.step,
+    train_loss: null,
+    ...counts,
+    before,
+    after: null,
+    tokens: watched.tokens,
+    seconds: watched.seconds,
+    weights_sha256: null,
+    folder: end.folder,
+    report: null,
+  };
+  if (watched.failure !== null) throw new Diverged(watched.failure, { status: 'diverged', ...unfinished });
+  if (end.reason === 'aborted') return { status: stoppedAs(context.signal), ...unfinished };
   const after = await measured(
     model,
     source,
@@ -101,6 +138,8 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     request,
     context,
   );
+  const done = { status: 'completed' as const, train_loss: end.row?.train_loss ?? null, after, folder: outputDir };
+  if (ranks && ranks.group.rank > 0) return { ...unfinished, ...done };
 
   const record = {
     base_model: request.baseModel,
@@ -121,6 +160,7 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     updates: end.step,
     'training time': duration(end.row?.train_runtime ?? Number.NaN),
     'computed with': `${model.dtype} on ${model.device}`,
+    ...(together && { 'computed by': together }),
     ...(passes && { 'computed in': planText(passes) }),
   };
   const metrics = { before: before ?? undefined, after: after ?? undefined };
@@ -130,16 +170,18 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   );
   for (const line of sparklines(logHistory)) context.note(line);
   return {
-    status: 'completed',
-    output_dir: outputDir,
-    global_step: end.step,
-    train_loss: end.row?.train_loss ?? null,
-    ...counts,
-    before,
-    after,
-    folder: outputDir,
+    ...unfinished,
+    ...done,
+    tokens: logHistory.findLast(({ num_tokens }) => typeof num_tokens === 'number')?.num_tokens ?? watched.tokens,
+    seconds: end.row?.train_runtime ?? watched.seconds,
+    weights_sha256: await sha256(join(outputDir, 'model.safetensors')),
     report,
   };
+}
+
+/** A rank that was not asked itself stops because another one was. */
+function stoppedAs(signal: AbortSignal): 'interrupted' | 'preempted' {
+  return !signal.aborted || stoppedStatus(signal) === PREEMPTED ? 'preempted' : 'interrupted';
 }
 
 /**
@@ -157,24 +199,37 @@ async function measured(
   rows: readonly Question[],
   title: string,
   maxNewTokens: number,
-  { format }: FinetuneRequest,
+  { format, ranks }: FinetuneRequest,
   context: Context,
 ): Promise<Metrics | null> {
   if (rows.length === 0) return null;
-  return flat(await evaluateRows(model, await source.tokenizer(), rows, { maxNewTokens, format, title }, context));
+  const how = { maxNewTokens, format, title };
+  return flat(await evaluateRows(model, await source.tokenizer(), rows, how, context, ranks?.group));
+}
+
+interface Watched {
+  end: TrainEvent & { type: 'end' };
+  /** Why it diverged, where it did. */
+  failure: Error | null;
+  passes: PassPlan | undefined;
+  tokens: number;
+  seconds: number;
 }
 
 /** Runs the training and draws its progress. */
 async function watch(
   trainer: Trainer,
   progress: Progress,
-  signal: AbortSignal,
-): Promise<{ end: TrainEvent & { type: 'end' }; passes: PassPlan | undefined }> {
+  { onRow }: FinetuneRequest,
+  { signal }: Context,
+): Promise<Watched> {
   const began = performance.now();
   let first = 0;
   let end: (TrainEvent & { type: 'end' }) | undefined;
   let passes: PassPlan | undefined;
-  for await (const event of trainer.train({ signal })) {
+  let tokens = 0;
+  const hear = async (event: TrainEvent) => {
+    if (event.type === 'log' || event.type === 'evaluate') await onRow?.(event.row);
     if (event.type === 'start') {
       first = event.step / event.maxSteps;
       if (event.resumedFrom !== null) progress.line(`Continuing from ${event.resumedFrom}, update ${event.step}.`);
@@ -183,6 +238,7 @@ async function watch(
       passes = event;
       progress.line(`Plan: ${planText(event)}.`);
     } else if (event.type === 'progress') {
+      tokens = event.tokens;
       const share = (event.step - 1 + event.microStep / event.microSteps) / event.maxSteps;
       const seconds = (performance.now() - began) / 1000;
       const left = (seconds / (share - first)) * (1 - share);
@@ -198,8 +254,15 @@ async function watch(
     else if (event.type === 'evaluate') progress.line(`${logLine(event.row)}${event.best ? '  best so far' : ''}`);
     else if (event.type === 'warning') progress.line(`Warning: ${event.message}`);
     else if (event.type === 'end') end = event;
+  };
+  let failure: Error | null = null;
+  try {
+    for await (const event of trainer.train({ signal })) await hear(event);
+  } catch (error) {
+    if (end?.reason !== 'diverged') throw error;
+    failure = error as Error;
   }
-  return { end: end!, passes };
+  return { end: end!, failure, passes, tokens, seconds: (performance.now() - began) / 1000 };
 }
 
 const RECOMPUTED = {

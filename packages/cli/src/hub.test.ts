@@ -1,4 +1,6 @@
 /** Commands that speak with the Hub, against servers on this machine that answer as it does. */
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -174,6 +176,51 @@ describe('what the Hub refuses', () => {
     expect(offline.status).toBe(2);
     expect(offline.stderr).toContain('is not in the cache');
   });
+});
+
+describe('finetune', () => {
+  const PROGRAM = fileURLToPath(new URL('../bin/gemmatune.mjs', import.meta.url));
+  const call = (out: string, ...more: string[]) => [
+    ...['finetune', '--model', 'org/name', '--train', at('rows.jsonl'), '--output-dir', at(out), '--max-steps', '1'],
+    ...['--dtype', 'float32', '--json', ...more],
+  ];
+  beforeEach(() => writeFile(at('rows.jsonl'), jsonl([{ input_ids: [2, 3, 4] }])));
+
+  it('asks nobody with --offline, and says what the cache lacks', async () => {
+    const hub = await hubWith(filesOf(TINY));
+    const missing = await gemmatune(call('missing', '--offline'));
+    expect(missing.status).toBe(2);
+    expect(missing.stderr).toMatch(
+      /org\/name at revision main is not in the cache .* offline mode is on: pull it once/,
+    );
+    expect(hub.seen).toEqual([]);
+    expect((await gemmatune(['pull', 'org/name'])).status).toBe(0);
+    const before = hub.seen.length;
+    const { status, stdout, stderr } = await gemmatune(call('cached', '--offline'));
+    expect(status, stderr).toBe(0);
+    expect(hub.seen.length).toBe(before);
+    expect(JSON.parse(readFileSync(at('cached', 'trial.json'), 'utf8')).made_of.model).toBe(`org/name@${COMMIT}`);
+    expect(JSON.parse(stdout).status).toBe('completed');
+  });
+
+  const cannotMount = spawnSync('unshare', ['-m', 'true']).status !== 0;
+  it.skipIf(cannotMount).each([[[]], [['--offline']]])(
+    'trains from a cache that is mounted read-only (mounts need root) %j',
+    async (more) => {
+      await hubWith(filesOf(TINY));
+      expect((await gemmatune(['pull', 'org/name'])).status).toBe(0);
+      const mounted =
+        'mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" && ! touch "$0/x" 2>/dev/null && exec "$@"';
+      const words = [process.execPath, PROGRAM, ...call(`read-only${more.length}`, ...more)];
+      const child = spawn('unshare', ['-m', 'sh', '-c', mounted, home, ...words], { stdio: 'pipe' });
+      let said = '';
+      child.stderr.on('data', (text) => {
+        said += text;
+      });
+      const [status] = await once(child, 'close');
+      expect(status, said).toBe(0);
+    },
+  );
 });
 
 describe('push', () => {

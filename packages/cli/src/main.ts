@@ -1,18 +1,18 @@
-import { readFile } from 'node:fs/promises';
 import type { Command, Context, Io } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { readConfig } from './config-file.js';
 import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
 import { commandHelp, overview } from './help.js';
-import { withInterrupts } from './interrupts.js';
+import { stoppedStatus, withInterrupts } from './interrupts.js';
 import { type Call, COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
 import { write } from './output.js';
+import { version } from './version.js';
 
 /**
  * The command line: runs one command and tells how it ended.
  * @param argv the words after the program's name
  * @param io the process's own streams and Ctrl-C by default
- * @returns the exit status: 0 done, 1 the work failed, 2 the call or an input is wrong, 130 interrupted
+ * @returns the exit status: 0 done, 1 the work failed, 2 the call or an input is wrong, 4 training diverged, 75 asked to make room, 130 interrupted
  */
 export function main(argv: readonly string[], io?: Io): Promise<number> {
   return io ? run(argv, io) : withInterrupts((own) => run(argv, own));
@@ -35,6 +35,7 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     return WRONG_INPUT;
   }
   let verbose = words.includes('--verbose');
+  let speaker = `gemmatune ${name}`;
   try {
     const { summary, load } = COMMANDS[name as keyof typeof COMMANDS];
     const command = await load();
@@ -53,20 +54,24 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     if (!command.passThrough) checkPositionals(name, command, call.positionals);
     const context: Context = {
       ...io,
+      words,
       verbose,
       json: values.json === true,
       extras,
       given,
+      label: (text) => {
+        speaker = `gemmatune ${name} ${text}`;
+      },
       note: (line) => void io.stderr.write(`${line}\n`),
       print: (text) => write(io.stdout, text),
     };
     return (await command.run(values, context, call.positionals)) ?? DONE;
   } catch (error) {
     if (io.signal.aborted && exitStatus(error) === INTERRUPTED) {
-      io.stderr.write(`gemmatune ${name}: interrupted\n`);
-      return INTERRUPTED;
+      io.stderr.write(`${speaker}: interrupted\n`);
+      return stoppedStatus(io.signal);
     }
-    io.stderr.write(`gemmatune ${name}: ${explanation(error, verbose)}\n`);
+    io.stderr.write(`${speaker}: ${explanation(error, verbose)}\n`);
     return exitStatus(error);
   }
 }
@@ -77,9 +82,4 @@ function checkPositionals(name: string, { positionals = [], usage }: Command, fo
   if (missing !== undefined) throw new UsageError(`${missing} is missing, ${call}`);
   const extra = found[positionals.length];
   if (extra !== undefined) throw new UsageError(`found the word '${extra}', ${call}`);
-}
-
-async function version(): Promise<string> {
-  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

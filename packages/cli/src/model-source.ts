@@ -38,7 +38,7 @@ const deviceOption: CliOption<DeviceSpec> = {
 export const DEVICE_OPTIONS = {
   device: deviceOption,
   dtype: oneOf(['auto', 'float32', 'bfloat16'], 'auto', 'Type of weights in products; a GPU takes bfloat16'),
-  threads: count('CPU threads; 0 = one per core.', 0),
+  threads: count('CPU threads of a process; 0 = one per core, divided between the ranks of a machine.', 0),
 };
 
 export interface DeviceOptions {
@@ -47,10 +47,14 @@ export interface DeviceOptions {
   threads: number;
 }
 
-/** The folder of a model, downloaded where need be. */
-export function modelFolder(spec: string, { stderr, signal }: Context): Promise<string> {
+/** The folder of a model, downloaded where need be. @param offline true: it must be there already */
+export function modelFolder(spec: string, { stderr, signal }: Context, offline = false): Promise<string> {
   return withProgress(stderr, (progress) =>
-    resolveModel(spec, { signal, onProgress: moved(progress, `Downloading ${spec}`) }),
+    resolveModel(spec, {
+      signal,
+      onProgress: moved(progress, `Downloading ${spec}`),
+      ...(offline && { offline }),
+    }),
   );
 }
 

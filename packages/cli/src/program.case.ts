@@ -7,6 +7,7 @@ import { Readable, Writable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { afterAll } from 'vitest';
 import type { Screen } from './command.js';
+import { Stopped, type StopSignal } from './interrupts.js';
 import { main } from './main.js';
 
 /** The tiny golden model: made for 128 positions, 384 tokens. */
@@ -36,14 +37,14 @@ export class Captured extends Writable {
   }
 }
 
-/** Runs the program on `input`. `abortOn`: Ctrl-C as soon as stderr says this. */
-export async function gemmatune(argv: string[], { input = '', abortOn = '' } = {}) {
+/** Runs the program on `input`. `abortOn`: Ctrl-C, or another signal, as soon as stderr says this. */
+export async function gemmatune(argv: string[], { input = '', abortOn = '', signal = 'SIGINT' as StopSignal } = {}) {
   const controller = new AbortController();
   const stdout = new Captured();
   const stderr = new Captured();
   const watched = stderr.write.bind(stderr);
   stderr.write = ((text: string) => {
-    if (abortOn !== '' && text.includes(abortOn)) controller.abort();
+    if (abortOn !== '' && text.includes(abortOn)) controller.abort(new Stopped(signal));
     return watched(text);
   }) as typeof stderr.write;
   const status = await main(argv, {

@@ -120,9 +120,19 @@ export function some(lines: readonly number[], most = 8): string {
   return `line${lines.length === 1 ? '' : 's'} ${shown}${lines.length > most ? ', …' : ''}`;
 }
 
-/** The files of a data set, downloaded where need be. */
-export function datasetFiles(spec: string, split: string, { stderr, signal }: Context): Promise<string[]> {
+/** The files of a data set, downloaded where need be. @param offline true: they must be there already */
+export function datasetFiles(
+  spec: string,
+  split: string,
+  { stderr, signal }: Context,
+  offline = false,
+): Promise<string[]> {
   return withProgress(stderr, (progress) =>
-    resolveDataset(spec, { split, signal, onProgress: moved(progress, `Downloading ${spec}`) }),
+    resolveDataset(spec, {
+      split,
+      signal,
+      onProgress: moved(progress, `Downloading ${spec}`),
+      ...(offline && { offline }),
+    }),
   );
 }

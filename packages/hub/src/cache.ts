@@ -56,7 +56,7 @@ export async function readRef(repo: CachedRepo, revision: string): Promise<strin
 }
 
 export async function writeRef(repo: CachedRepo, revision: string, commit: string): Promise<void> {
-  if (revision === commit) return;
+  if ((await readRef(repo, revision)) === commit) return; // a full hash, or as it was: a shared cache may be read-only
   const path = join(repo.root, 'refs', revision);
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${randomUUID()}.tmp`;

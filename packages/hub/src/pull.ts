@@ -154,7 +154,7 @@ async function fromCache(id: string, cached: CachedRepo, revision: string, choos
   if (chosen.length === 0) {
     throw new HubError(
       'ERR_GEMMATUNE_HUB_OFFLINE',
-      `${id} at revision ${revision} is not in the cache ${cached.root} and offline mode is on: pull it once with network (unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE).`,
+      `${id} at revision ${revision} is not in the cache ${cached.root} and offline mode is on: pull it once with network (without the offline option, HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE).`,
     );
   }
   const missing = chosen.filter((name) => absent.includes(name));

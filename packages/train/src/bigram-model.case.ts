@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { EncodedRow } from '@gemmatune/data';
 import type { Batch, BatchMetrics, PassMemory, Recompute, Update } from '@gemmatune/engine';
 import type { TrainableModel } from './loop.js';
+import { noMetrics } from './metrics.js';
 
 /**
  * A real model small enough to check by hand, for tests of the loop: logits of the next token = weight[token] + bias, in float64, with its
@@ -49,7 +50,8 @@ export class BigramModel implements TrainableModel {
     this.recomputed.push(recompute);
   }
 
-  async accumulate(batch: Batch): Promise<BatchMetrics> {
+  async accumulate(batch: Batch | null): Promise<BatchMetrics> {
+    if (batch === null) return noMetrics();
     this.batches.push(batch);
     return this.#forward(batch, true);
   }
@@ -81,6 +83,13 @@ export class BigramModel implements TrainableModel {
       }
     }
     return sums;
+  }
+
+  async completeCopies(): Promise<void> {}
+
+  /** The numbers themselves. */
+  async checksum(): Promise<string> {
+    return [this.weights, this.#m, this.#v].join();
   }
 
   async discard(): Promise<void> {

@@ -8,6 +8,8 @@ export const TRAIN_ERROR_CODES = [
   'ERR_GEMMATUNE_RESUME',
   /** Not even the smallest pass fits the device's memory. */
   'ERR_GEMMATUNE_MEMORY',
+  /** Another rank could not do its part, or ranks have come to hold different models. */
+  'ERR_GEMMATUNE_RANK',
   /** Too many updates in a row had a gradient that is not finite. */
   'ERR_GEMMATUNE_DIVERGED',
 ] as const;

@@ -6,16 +6,23 @@ import { TrainError } from './errors.js';
 import type { LogRow, TrainEvent } from './events.js';
 import { evalRow, type Position } from './log.js';
 import { addBatch, emptySums } from './metrics.js';
-
-/** Further metrics of an evaluation, such as tool accuracy by generation; each is logged as eval_<name>. */
-export type EvalMetrics = (signal?: AbortSignal) => Promise<Record<string, number>>;
+import { gatherParts, type Ranks, together } from './ranks.js';
+import type { MicroBatch } from './state.js';
 
 /**
- * Scores all evaluation rows in their own order, forward only.
- * @returns the log row; null where `signal` aborted it after a batch
+ * Further metrics of an evaluation, such as tool accuracy by generation; each is logged as eval_<name>. Every rank is asked, with a complete copy of the
+ * model, and rank 0's answer counts: ranks that share the work gather it with `ranks`. `signal` may abort on one rank alone.
+ */
+export type EvalMetrics = (signal: AbortSignal | undefined, ranks: Ranks) => Promise<Record<string, number>>;
+
+/**
+ * Scores all evaluation rows in their own order, forward only. Ranks take batches in turn; sums are made batch by batch, so that the row is
+ * what one rank would log (with compat 'trl' too: TRL itself weights some batches twice where there are more).
+ * @returns the log row; null where a `signal` aborted it after a batch
  */
 export async function* evaluation(
-  model: Pick<Model, 'score'>,
+  model: Pick<Model, 'score' | 'completeCopies'>,
+  ranks: Ranks,
   data: { rows: readonly EncodedRow[]; items: number[][]; metrics: EvalMetrics | undefined },
   { perDeviceEvalBatchSize, compat }: TrainOptions,
   at: Position & { tokens: number },
@@ -23,21 +30,36 @@ export async function* evaluation(
 ): AsyncGenerator<TrainEvent, LogRow | null, undefined> {
   const { tokens, ...position } = at;
   const began = performance.now();
-  const sums = emptySums();
+  if (ranks.size > 1) await model.completeCopies();
   const batches = sequentialBatches(data.items.length, perDeviceEvalBatchSize);
-  for (const [i, items] of batches.entries()) {
-    if (signal?.aborted) return null;
+  const microBatches: MicroBatch[] = [];
+  for (let i = ranks.rank; i < batches.length && !signal?.aborted; i += ranks.size) {
+    const items = batches[i]!;
     const rows = items.flatMap((item) => data.items[item]!.map((row) => data.rows[row]!));
-    addBatch(sums, await model.score(packBatch(rows)), items.length);
-    yield { type: 'evaluating', step: position.step, batch: i + 1, batches: batches.length };
+    const { logprobs: _, ...metrics } = await model.score(packBatch(rows));
+    microBatches.push({ metrics, items: items.length });
+    const batch = Math.min(microBatches.length * ranks.size, batches.length);
+    yield { type: 'evaluating', step: position.step, batch, batches: batches.length };
     await setImmediate(); // where the model answers at once, timers and signals still get their turn
   }
-  const seconds = (performance.now() - began) / 1000;
-  if (signal?.aborted) return null;
-  const own = (await data.metrics?.(signal)) ?? {};
-  if (signal?.aborted) return null;
-  const extra = Object.fromEntries(Object.entries(own).map(([name, value]) => [`eval_${name}`, value]));
-  return evalRow(sums, seconds, tokens, extra, position, compat);
+  const what = `the evaluation after update ${position.step}`;
+  const parts = await gatherParts(ranks, what, { microBatches, aborted: signal?.aborted ?? false });
+  if (parts.some(({ aborted }) => aborted)) return null;
+  const sums = emptySums();
+  for (let i = 0; i < batches.length; i++) {
+    const { metrics, items } = parts[i % ranks.size]!.microBatches[Math.floor(i / ranks.size)]!;
+    addBatch(sums, metrics, items);
+  }
+  const scored = performance.now();
+
+  const [first, ...others] = await together(ranks, `the metrics after update ${position.step}`, async () => ({
+    seconds: (scored - began) / 1000,
+    own: (await data.metrics?.(signal, ranks)) ?? {},
+    aborted: signal?.aborted ?? false,
+  }));
+  if ([first!, ...others].some(({ aborted }) => aborted)) return null;
+  const extra = Object.fromEntries(Object.entries(first!.own).map(([name, value]) => [`eval_${name}`, value]));
+  return evalRow(sums, first!.seconds, tokens, extra, position, compat);
 }
 
 /** The metric that decides what is best. @throws TrainError ERR_GEMMATUNE_ARGUMENT where the row has no such metric */

@@ -1,4 +1,5 @@
 import type { PassPlan } from './plan.js';
+import type { Plan } from './schedule.js';
 
 /** One row of TRL's log_history, keys in TRL's order. null stands for a number that was not finite, once it has been through a file. */
 export type LogRow = Record<string, number | null>;
@@ -9,7 +10,7 @@ export type TrainEvent =
   | PlanEvent
   | ProgressEvent
   | { type: 'log'; row: LogRow }
-  | { type: 'evaluating'; step: number; batch: number; batches: number }
+  | { type: 'evaluating'; step: number; batch: number; batches: number } // of all ranks, where they are equally fast
   | { type: 'evaluate'; row: LogRow; best: boolean }
   | { type: 'save'; step: number; folder: string; final: boolean }
   | { type: 'warning'; code: WarningCode; message: string; step: number }
@@ -22,15 +23,13 @@ export type WarningCode =
   | 'no-checkpoint'
   | 'checkpoint-skipped'
   | 'best-missing'
-  | 'other-passes';
+  | 'other-passes'
+  | 'other-ranks';
 
-export interface StartEvent {
+export interface StartEvent extends Plan {
   type: 'start';
-  maxSteps: number;
-  epochs: number;
-  updatesPerEpoch: number;
-  batchesPerEpoch: number;
-  warmupSteps: number;
+  /** Processes that train together, one a device. */
+  ranks: number;
   trainRows: number;
   evalRows: number;
   /** Updates already done, 0 for a fresh run. */
@@ -44,21 +43,21 @@ export interface PlanEvent extends PassPlan {
   type: 'plan';
 }
 
-/** After each pass: a micro-batch, or what the plan made of them. */
+/** After each pass of this rank: a micro-batch, what the plan made of them, or nothing where only other ranks have rows left. */
 export interface ProgressEvent {
   type: 'progress';
   /** The update under way. */
   step: number;
   maxSteps: number;
-  /** Micro-batches done of this update, and how many it has. */
+  /** Micro-batches done of this update, and how many it has, those of all ranks. */
   microStep: number;
   microSteps: number;
   epoch: number;
-  /** Mean loss over the targets of this pass. */
+  /** Mean loss over the targets of this pass; NaN where it has none. */
   loss: number;
   /** Tokens trained on since the start of the run. */
   tokens: number;
-  /** Of this process, evaluation and saving not counted. */
+  /** Of all ranks, since this process began; evaluation and saving not counted. */
   tokensPerSecond: number;
 }
 

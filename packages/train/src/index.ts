@@ -20,6 +20,7 @@ export { nearestName } from './nearest.js';
 export type { Option } from './option.js';
 export { type Pass, type PassPlan, passesOf } from './plan.js';
 export { type PythonValue, pythonJson } from './python-json.js';
+export type { Description, Ranks } from './ranks.js';
 export {
   dueAfter,
   epochAt,

@@ -1,18 +1,29 @@
-import { setImmediate } from 'node:timers/promises';
-import { type EncodedRow, packBatch } from '@gemmatune/data';
-import type { BatchMetrics, Model } from '@gemmatune/engine';
-import { type MicroBatchRows, TrainingOrder } from './batches.js';
+import type { EncodedRow } from '@gemmatune/data';
+import type { Model } from '@gemmatune/engine';
+import { TrainingOrder } from './batches.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
+import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
 import type { LogRow, TrainEvent, WarningCode } from './events.js';
 import { emptyWindow, endRow, trainRow } from './log.js';
-import { added, noMetrics } from './metrics.js';
-import { type PassPlan, passesOf, planPasses } from './plan.js';
+import { Passes } from './passes.js';
+import type { PassPlan } from './plan.js';
+import {
+  ALONE,
+  addedUp,
+  byFirst,
+  type Description,
+  gatherParts,
+  type Ranks,
+  refuseDifferences,
+  sameModel,
+  together,
+} from './ranks.js';
 import { checkRows, itemsOf } from './rows.js';
 import { RunFolder } from './run-folder.js';
 import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
-import { freshState, leftover, type MicroBatch, type RunState, recordBest, recordUpdate, summary } from './state.js';
+import { freshState, leftover, type RunState, recordBest, recordUpdate, summary } from './state.js';
 
 /** What training needs of a model; the engine's Model is one. */
 export type TrainableModel = Pick<
@@ -27,6 +38,8 @@ export type TrainableModel = Pick<
   | 'save'
   | 'saveState'
   | 'loadState'
+  | 'completeCopies'
+  | 'checksum'
 >;
 
 export interface TrainerInput {
@@ -37,6 +50,10 @@ export interface TrainerInput {
   /** Files copied into every checkpoint and beside the trained model: the tokenizer's. */
   companions?: readonly string[];
   evalMetrics?: EvalMetrics;
+  /** The processes that train together; the model is shared between them (Model.share). Unset: this one alone. Each is given the same rows. */
+  ranks?: Ranks;
+  /** Further names and values that must be the same on every rank, such as device, collectives and wire. Checkpoints record them. */
+  description?: Description;
 }
 
 /**
@@ -47,33 +64,37 @@ export interface TrainerInput {
  * Where the default departs from TRL 1.13, and compat 'trl' does not: warm-up starts above 0; accuracy, entropy and eval_loss count
  * every token the same; num_tokens, train_loss and rates are right after a resume; the last update is always logged; with
  * loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not finite leaves the weights as they were.
+ *
+ * With several ranks every rank makes the same calls, and hears the same events but for its own passes. Options stay per device, so that ranks
+ * multiply the rows of an update.
  */
 export class Trainer {
   readonly options: TrainOptions;
   readonly plan: Plan;
   readonly #model: TrainableModel;
+  readonly #ranks: Ranks;
+  readonly #description: Description;
   readonly #rows: readonly EncodedRow[];
   readonly #items: number;
   readonly #order: TrainingOrder;
   readonly #eval: { rows: readonly EncodedRow[]; items: number[][]; metrics: EvalMetrics | undefined };
   readonly #rowsWithoutTargets: number;
   readonly #run: RunFolder;
+  readonly #passes: Passes;
   #state: RunState = freshState();
-  /** null: every micro-batch is a pass. */
-  #passes: PassPlan | null = null;
   #savedStep = 0;
   #started = false;
   /** When #state.seconds was last brought up to date. */
   #ticked = 0;
-  /** Seconds and tokens of this process in accumulate and update. */
-  #work = { seconds: 0, tokens: 0 };
 
   /** @throws TrainError ERR_GEMMATUNE_ARGUMENT for options or rows that cannot be trained on */
   constructor(
     model: TrainableModel,
-    { trainRows, evalRows = [], options, companions = [], evalMetrics }: TrainerInput,
+    { trainRows, evalRows = [], options, companions = [], evalMetrics, ranks = ALONE, description = {} }: TrainerInput,
   ) {
     this.options = resolveTrainOptions(options);
+    this.#ranks = ranks.size === 1 ? ALONE : ranks;
+    this.#description = description;
     const { evalStrategy } = this.options;
     this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
     if (evalRows.length > 0 || evalStrategy !== 'no') checkRows(evalRows, 'evalRows');
@@ -82,15 +103,19 @@ export class Trainer {
     const items = itemsOf(trainRows, this.options);
     this.#items = items.length;
     this.#eval = { rows: evalRows, items: itemsOf(evalRows, this.options), metrics: evalMetrics };
-    this.plan = planSteps(items.length, this.options);
-    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan);
-    this.#run = new RunFolder(model, { rows: trainRows, options: this.options, plan: this.plan, companions });
+    const { size } = ranks;
+    this.plan = planSteps(items.length, this.options, size);
+    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan, { size, parameters: model.parameters });
+    const run = { rows: trainRows, options: this.options, plan: this.plan, companions };
+    this.#run = new RunFolder(model, run, this.#ranks, { ranks: size, ...(size > 1 && description) });
+    this.#passes = new Passes(model, { ...run, ranks: this.#ranks, order: this.#order });
   }
 
   /**
    * Trains to the end, or until `signal` aborts: then it stops after the running pass with a checkpoint of the last complete
-   * update. Gradients of an update under way are discarded; `resume: true` repeats it. The consumer sets the pace: training waits while an event is handled.
-   * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME or _DIVERGED; or the engine's own error
+   * update. Gradients of an update under way are discarded; `resume: true` repeats it. A `signal` of one rank stops all, after the running update.
+   * The consumer sets the pace: training waits while an event is handled.
+   * @throws TrainError ERR_GEMMATUNE_FILE, _RESUME, _RANK or _DIVERGED; or the engine's own error
    */
   async *train({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, void, undefined> {
     if (this.#started)
@@ -98,8 +123,9 @@ export class Trainer {
     this.#started = true;
     this.#ticked = performance.now();
     yield* this.#start();
+    const aborted = await together(this.#ranks, 'the start', () => signal?.aborted ?? false);
     // A resumed run may still owe the evaluation after its last update.
-    let going = !signal?.aborted && (yield* this.#afterUpdate(signal));
+    let going = !aborted.includes(true) && (yield* this.#afterUpdate(signal));
     while (going && this.#state.step < this.plan.maxSteps) {
       going = (yield* this.#update(signal)) && (yield* this.#afterUpdate(signal));
     }
@@ -107,15 +133,15 @@ export class Trainer {
   }
 
   /**
-   * How updates would be computed if training started now, with the memory that is free; null: each micro-batch by itself.
+   * How updates would be computed if training started now, with the memory that is free here; null: each micro-batch by itself. Asks no other rank.
    * @param before tokensPerPass of the checkpoint that training goes on from
    * @throws TrainError ERR_GEMMATUNE_MEMORY where the rows do not fit the device
    */
   planPasses(before: number | null = null): PassPlan | null {
-    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), this.options, before);
+    return this.#passes.planned(before);
   }
 
-  /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. */
+  /** Forward only, over all evaluation rows: the row that training would log, or null where `signal` aborted it. Every rank calls it. */
   async evaluate({ signal }: { signal?: AbortSignal } = {}): Promise<LogRow | null> {
     checkRows(this.#eval.rows, 'evalRows');
     const events = this.#evaluation(signal);
@@ -125,11 +151,12 @@ export class Trainer {
   }
 
   async *#start(): AsyncGenerator<TrainEvent, void, undefined> {
+    if (this.#ranks.size > 1) await this.#refuseDifferences();
     const { state, folder, notes } = await this.#run.open();
     this.#state = state;
     this.#savedStep = state.step;
-    if (folder !== null) await this.#model.loadState(folder);
-    const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length };
+    if (folder !== null) await this.#load(folder);
+    const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length, ranks: this.#ranks.size };
     yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
     yield* this.#startPasses();
     for (const { code, message } of notes) yield this.#warning(code, message);
@@ -139,13 +166,30 @@ export class Trainer {
     }
   }
 
+  async #refuseDifferences(): Promise<void> {
+    const { rows, metrics } = this.#eval;
+    const run = {
+      options: this.options,
+      identity: await this.#run.identity(),
+      evalRows: rows,
+      evalMetrics: metrics !== undefined,
+    };
+    const described = await describeRun(run);
+    await this.#model.completeCopies(); // of what it may have learnt before
+    const weights = await this.#model.checksum();
+    await refuseDifferences(this.#ranks, { ranks: this.#ranks.size, ...described, ...this.#description, weights });
+  }
+
+  /** Every rank reads the checkpoint by itself. */
+  async #load(folder: string): Promise<void> {
+    await together(this.#ranks, `reading ${folder}`, () => this.#model.loadState(folder));
+    await sameModel(this.#ranks, this.#model, `as read from ${folder}`);
+  }
+
   async *#startPasses(): AsyncGenerator<TrainEvent, void, undefined> {
     const before = this.#state.tokensPerPass;
-    const passes = this.planPasses(before);
-    this.#passes = passes;
+    const passes = await this.#passes.agree(before);
     this.#state.tokensPerPass = passes?.tokensPerPass ?? null;
-    const recompute = passes === null ? this.options.recompute : passes.recompute;
-    if (recompute !== null) this.#model.setRecompute(recompute);
     if (passes === null) return;
     yield { type: 'plan', ...passes };
     if (before !== null && before !== passes.tokensPerPass) {
@@ -154,36 +198,25 @@ export class Trainer {
     }
   }
 
-  /** One optimizer update. Returns false where an abort came before its last pass. */
+  /** One optimizer update. Returns false where an abort came before its last pass, or with several ranks on any of them. */
   async *#update(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
     const { options, plan } = this;
+    const ranks = this.#ranks;
     const state = this.#state;
     const step = state.step + 1;
-    const microBatches = this.#order.microBatches(step);
-    const passes = passesOf(microBatches, this.#passes?.tokensPerPass ?? null, options.compat);
-    const done: MicroBatch[] = [];
-    const progress = { microStep: 0, microSteps: microBatches.length, tokens: state.tokens };
-    let sums = noMetrics();
-    for (const [i, pass] of passes.entries()) {
-      const metrics = await this.#accumulate(pass.rows);
-      sums = added(sums, metrics);
-      if (pass.completed.length > 0) {
-        done.push({ metrics: sums, ...counts(pass.completed, options) });
-        sums = noMetrics();
-      }
-      progress.microStep += pass.completed.length;
-      progress.tokens += tokensOf(pass.rows);
-      yield this.#progress(progress, metrics);
-      if (signal?.aborted && i + 1 < passes.length) return false;
-      await setImmediate(); // where the model answers at once, timers and signals still get their turn
-    }
+    const update = this.#order.update(step);
+    const microBatches = yield* this.#passes.run(step, update, state.tokens, signal);
+    if (microBatches === null) return false;
+    const parts = await gatherParts(ranks, `update ${step}`, { microBatches, aborted: signal?.aborted ?? false });
+    const done = addedUp(parts);
+    const logged = update.ranksCounted === ranks.size ? done : addedUp(parts.slice(0, update.ranksCounted));
 
     const targets = done.reduce((sum, { metrics }) => sum + metrics.targets, 0);
     const loss = done.reduce((sum, { metrics }) => sum + metrics.lossSum, 0) / targets;
     const learningRate = learningRateAt(step, plan, options);
     const { gradNorm, applied } =
-      targets > 0 ? await this.#applyGradient(targets, learningRate) : { gradNorm: 0, applied: false };
-    recordUpdate(state, done, loss, applied);
+      targets > 0 ? await this.#applyGradient(targets, learningRate) : await this.#skipGradient();
+    recordUpdate(state, logged, update.counts, loss, applied);
     const due = dueAfter(step, plan, options);
     state.evaluated = !due.evaluate;
 
@@ -198,25 +231,20 @@ export class Trainer {
       yield { type: 'log', row };
     }
     if (state.nonFinite >= options.nonFinitePatience) yield* this.#diverge();
-    return true;
+    return !parts.some(({ aborted }) => aborted);
   }
 
-  async #accumulate(rows: EncodedRow[]): Promise<BatchMetrics> {
-    const batch = packBatch(rows);
-    const began = performance.now();
-    const metrics = await this.#model.accumulate(batch);
-    this.#work.seconds += (performance.now() - began) / 1000;
-    this.#work.tokens += batch.tokens.length;
-    return metrics;
+  /** An update without targets: nothing was added to the gradient. */
+  async #skipGradient(): Promise<{ gradNorm: number; applied: boolean }> {
+    if (this.#ranks.size > 1) await this.#model.discard(); // waits for the exchange that the last pass has begun
+    return { gradNorm: 0, applied: false };
   }
 
   async #applyGradient(divisor: number, learningRate: number): Promise<{ gradNorm: number; applied: boolean }> {
     const { maxGradNorm, weightDecay, adamBeta1: beta1, adamBeta2: beta2, adamEpsilon: epsilon, seed } = this.options;
     const adamw = { maxGradNorm, weightDecay, beta1, beta2, epsilon, seed };
-    const began = performance.now();
-    const result = await this.#model.update({ learningRate, step: this.#state.appliedUpdates + 1, divisor, ...adamw });
-    this.#work.seconds += (performance.now() - began) / 1000;
-    return result;
+    const step = this.#state.appliedUpdates + 1;
+    return this.#passes.timed(() => this.#model.update({ learningRate, step, divisor, ...adamw }));
   }
 
   /** Evaluation and checkpoint, where they are due. Returns false where an abort came. */
@@ -236,12 +264,12 @@ export class Trainer {
       yield { type: 'evaluate', row, best };
     }
     if (save) yield* this.#save();
-    return !signal?.aborted;
+    return this.#ranks.size > 1 || !signal?.aborted; // several ranks agree on it in the next update
   }
 
   #evaluation(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, LogRow | null, undefined> {
     const at = { ...this.#position(), tokens: this.#state.tokens };
-    return evaluation(this.#model, this.#eval, this.options, at, signal);
+    return evaluation(this.#model, this.#ranks, this.#eval, this.options, at, signal);
   }
 
   /** A checkpoint of the last complete update, unless there is one. */
@@ -257,7 +285,9 @@ export class Trainer {
   async *#finish(): AsyncGenerator<TrainEvent, void, undefined> {
     const { options, plan } = this;
     const state = this.#state;
+    if (this.#ranks.size > 1) await this.#model.completeCopies();
     this.#tick();
+    state.seconds = await byFirst(this.#ranks, 'the time', () => state.seconds);
     const row = endRow(
       summary(state, plan, options, this.#items, this.#model.parameters),
       leftover(state, options),
@@ -266,7 +296,7 @@ export class Trainer {
     state.logHistory.push(row);
     if (options.loadBestModelAtEnd) {
       const folder = await this.#run.bestFolder(state);
-      if (folder !== null) await this.#model.loadState(folder);
+      if (folder !== null) await this.#load(folder);
       else yield this.#warning('best-missing', 'No checkpoint holds the best model: the last weights stay.');
     }
     if (this.#run.enabled) {
@@ -279,6 +309,7 @@ export class Trainer {
   async *#abort(): AsyncGenerator<TrainEvent, void, undefined> {
     const { step } = this.#state;
     await this.#model.discard();
+    if (this.#ranks.size > 1) await this.#model.completeCopies();
     if (step > 0) yield* this.#save();
     yield { type: 'end', reason: 'aborted', step, row: null, folder: await this.#run.newestFolder() };
   }
@@ -294,27 +325,9 @@ export class Trainer {
     );
   }
 
-  #progress(
-    now: { microStep: number; microSteps: number; tokens: number },
-    { lossSum, targets }: BatchMetrics,
-  ): TrainEvent {
-    const { step } = this.#state;
-    const { updatesPerEpoch, batchesPerEpoch, maxSteps } = this.plan;
-    const batches = (step % updatesPerEpoch) * this.options.gradientAccumulationSteps + now.microStep;
-    return {
-      type: 'progress',
-      step: step + 1,
-      maxSteps,
-      ...now,
-      epoch: Math.floor(step / updatesPerEpoch) + batches / batchesPerEpoch,
-      loss: lossSum / targets,
-      tokensPerSecond: this.#work.tokens / this.#work.seconds,
-    };
-  }
-
   #position(): { epoch: number; step: number } {
     const { step } = this.#state;
-    return { epoch: epochAt(step, this.plan, this.options), step };
+    return { epoch: epochAt(step, this.plan), step };
   }
 
   #tick(): void {
@@ -326,20 +339,6 @@ export class Trainer {
   #warning(code: WarningCode, message: string): TrainEvent {
     return { type: 'warning', code, message, step: this.#state.step };
   }
-}
-
-const tokensOf = (rows: readonly EncodedRow[]): number => rows.reduce((sum, { inputIds }) => sum + inputIds.length, 0);
-
-/** What micro-batches count for, whatever passes they were computed in. */
-function counts(microBatches: readonly MicroBatchRows[], { packing }: TrainOptions): Omit<MicroBatch, 'metrics'> {
-  const sum = { items: 0, tokens: 0, padded: 0 };
-  for (const { rows, items } of microBatches) {
-    const tokens = tokensOf(rows);
-    sum.items += items;
-    sum.tokens += tokens;
-    sum.padded += packing ? tokens : rows.length * Math.max(...rows.map(({ inputIds }) => inputIds.length));
-  }
-  return sum;
 }
 
 /** What is to be told about an update that did not go as it should. */

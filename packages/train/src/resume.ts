@@ -4,6 +4,7 @@ import type { TrainOptionName, TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
 import type { LogRow } from './events.js';
 import { shown } from './option.js';
+import type { Description } from './ranks.js';
 import { freshState, type RunState } from './state.js';
 
 const VERSION = 1;
@@ -11,7 +12,6 @@ const VERSION = 1;
 /** Options that change which numbers come out. A checkpoint continues only under the same ones. */
 const SETTINGS = [
   'perDeviceTrainBatchSize',
-  'gradientAccumulationSteps',
   'learningRate',
   'lrSchedulerType',
   'weightDecay',
@@ -32,13 +32,14 @@ export interface Identity {
 
 export function identity(
   options: TrainOptions,
-  plan: { maxSteps: number; warmupSteps: number },
+  plan: { maxSteps: number; warmupSteps: number; batchesPerUpdate: number },
   data: Identity['data'],
 ): Identity {
   const settings: Identity['settings'] = {
     maxSteps: plan.maxSteps,
     warmupSteps: plan.warmupSteps,
     dataSeed: options.dataSeed ?? options.seed,
+    gradientAccumulationSteps: plan.batchesPerUpdate, // of all ranks: their number alone makes no other run
   };
   for (const name of SETTINGS) settings[name] = options[name];
   if (options.packing) settings.maxLength = options.maxLength;
@@ -56,33 +57,53 @@ export async function fingerprint(rows: readonly EncodedRow[]): Promise<Identity
   return { rows: rows.length, sha256: hash.digest('hex') };
 }
 
+/** How many ranks trained, and how they shared the model. */
+export type Sharing = Description & { ranks: number };
+
 /** The content of resume.json (log_history stays in trainer_state.json). */
-export function resumeContent(run: Identity, { logHistory, ...state }: RunState): Record<string, unknown> {
-  return { version: VERSION, ...run, state };
+export function resumeContent(
+  run: Identity,
+  { logHistory, ...state }: RunState,
+  sharing: Sharing,
+): Record<string, unknown> {
+  return { version: VERSION, ...run, ...(sharing.ranks > 1 && { sharing }), state };
 }
 
 /**
- * The state to continue from, once the checkpoint is known to belong to this run.
+ * The state to continue from, once the checkpoint is known to belong to this run, and what makes sums come out in other bits.
  * @throws TrainError ERR_GEMMATUNE_RESUME naming the first thing that differs, as it was and as it is now.
  */
 export function restoredState(
   folder: string,
   { resume, trainerState }: { resume: Record<string, unknown>; trainerState: Record<string, unknown> },
   now: Identity,
-): RunState {
+  sharing: Sharing,
+): { state: RunState; otherRanks: string | null } {
   const refuse = (what: string) =>
     new TrainError('ERR_GEMMATUNE_RESUME', `Checkpoint ${folder} cannot be continued: ${what}.`);
   if (resume.version !== VERSION)
     throw refuse(`its resume.json has version ${shown(resume.version)}; expected ${VERSION}`);
 
-  const then = resume as unknown as Identity & { state: Omit<RunState, 'logHistory'> };
+  const then = resume as unknown as Identity & { state: Omit<RunState, 'logHistory'>; sharing?: Sharing };
+  const before: Sharing = then.sharing ?? { ranks: 1 };
+  if (now.settings.compat === 'trl' && before.ranks !== sharing.ranks) {
+    throw refuse(
+      `it was trained by ${before.ranks} ranks, and now there are ${sharing.ranks}; with compat 'trl' rows are dealt by that number`,
+    );
+  }
   if (then.data.rows !== now.data.rows)
     throw refuse(`it was trained on ${then.data.rows} rows, and now there are ${now.data.rows}`);
   if (then.data.sha256 !== now.data.sha256)
     throw refuse(`its ${now.data.rows} training rows had other tokens or labels than these`);
   for (const [name, value] of Object.entries(now.settings)) {
-    const before = then.settings[name];
-    if (before !== value) throw refuse(`${name} was ${shown(before)}, and now it is ${shown(value)}`);
+    const was = then.settings[name];
+    if (was !== value) throw refuse(`${name} was ${shown(was)}, and now it is ${shown(value)}`);
   }
-  return { ...freshState(), ...then.state, logHistory: trainerState.log_history as LogRow[] };
+  const state = { ...freshState(), ...then.state, logHistory: trainerState.log_history as LogRow[] };
+  const other = Object.keys(sharing).find((name) => before[name] !== sharing[name]);
+  const otherRanks =
+    other === undefined
+      ? null
+      : `The checkpoint was trained with ${other} ${shown(before[other])}, and now with ${shown(sharing[other])}: sums are rounded otherwise.`;
+  return { state, otherRanks };
 }

@@ -15,7 +15,8 @@ import {
 import type { TrainOptions } from './config.js';
 import type { WarningCode } from './events.js';
 import { emptyWindow } from './log.js';
-import { fingerprint, type Identity, identity, restoredState, resumeContent } from './resume.js';
+import { byFirst, type Ranks, sameModel } from './ranks.js';
+import { fingerprint, type Identity, identity, restoredState, resumeContent, type Sharing } from './resume.js';
 import type { Plan } from './schedule.js';
 import { freshState, type RunState, totalFlos, trainerStateText } from './state.js';
 
@@ -26,9 +27,17 @@ export interface Opened {
   notes: { code: WarningCode; message: string }[];
 }
 
-/** The output folder of one run: refuses to write over others' work, finds what to resume, keeps checkpoints and the best model. */
+/** What of a model its folder needs. */
+type KeptModel = Pick<Model, 'parameters' | 'save' | 'saveState' | 'completeCopies' | 'checksum'>;
+
+/**
+ * The output folder of one run: refuses to write over others' work, finds what to resume, keeps checkpoints and the best model. Every rank makes
+ * the same calls; rank 0 alone looks into the folder and writes, and the others hear what came of it.
+ */
 export class RunFolder {
-  readonly #model: Pick<Model, 'parameters' | 'save' | 'saveState'>;
+  readonly #model: KeptModel;
+  readonly #ranks: Ranks;
+  readonly #sharing: Sharing;
   readonly #rows: readonly EncodedRow[];
   readonly #options: TrainOptions;
   readonly #plan: Plan;
@@ -36,10 +45,14 @@ export class RunFolder {
   #identity: Identity | undefined;
 
   constructor(
-    model: Pick<Model, 'parameters' | 'save' | 'saveState'>,
+    model: KeptModel,
     run: { rows: readonly EncodedRow[]; options: TrainOptions; plan: Plan; companions: readonly string[] },
+    ranks: Ranks,
+    sharing: Sharing,
   ) {
     this.#model = model;
+    this.#ranks = ranks;
+    this.#sharing = sharing;
     this.#rows = run.rows;
     this.#options = run.options;
     this.#plan = run.plan;
@@ -51,13 +64,21 @@ export class RunFolder {
     return this.#options.outputDir !== null;
   }
 
+  /** What a checkpoint must share with this run. */
+  async identity(): Promise<Identity> {
+    this.#identity ??= identity(this.#options, this.#plan, await fingerprint(this.#rows));
+    return this.#identity;
+  }
+
   /** @throws TrainError _ARGUMENT for a folder that holds other work, _FILE for one that cannot be written to, _RESUME */
   async open(): Promise<Opened> {
-    const { outputDir, resume } = this.#options;
-    if (outputDir === null) return { state: freshState(), folder: null, notes: [] };
-    await prepareOutput(outputDir);
-    this.#identity = identity(this.#options, this.#plan, await fingerprint(this.#rows));
+    if (!this.enabled) return { state: freshState(), folder: null, notes: [] };
+    return byFirst(this.#ranks, 'the output folder', () => this.#open());
+  }
 
+  async #open(): Promise<Opened> {
+    const { outputDir, resume } = this.#options as { outputDir: string; resume: boolean | string };
+    await prepareOutput(outputDir);
     const notes: Opened['notes'] = [];
     const folder = resume === true ? await this.#newestComplete(notes) : resume || null;
     if (folder === null || resolve(folder, '..') !== resolve(outputDir)) await this.#claim(outputDir);
@@ -88,7 +109,9 @@ export class RunFolder {
   }
 
   async #restored(folder: string, notes: Opened['notes']): Promise<RunState> {
-    const state = restoredState(folder, await readCheckpoint(folder), this.#identity!);
+    const content = await readCheckpoint(folder);
+    const { state, otherRanks } = restoredState(folder, content, await this.identity(), this.#sharing);
+    if (otherRanks !== null) notes.push({ code: 'other-ranks', message: otherRanks });
     if (state.bestCheckpoint !== null && !(await this.#has(state.bestCheckpoint))) {
       notes.push({ code: 'best-missing', message: `Checkpoint ${state.bestCheckpoint}, the best so far, is gone.` });
       state.bestCheckpoint = null;
@@ -100,36 +123,52 @@ export class RunFolder {
     return state;
   }
 
-  /** Writes checkpoint-<step> and removes those beyond saveTotalLimit. */
+  /** Writes checkpoint-<step> and removes those beyond saveTotalLimit. Notes in `state` where the best model lies. */
   async save(state: RunState): Promise<string> {
+    await sameModel(this.#ranks, this.#model, `after update ${state.step}`);
+    const saved = await byFirst(this.#ranks, `checkpoint ${state.step}`, () => this.#save(state));
+    state.bestCheckpoint = saved.bestCheckpoint;
+    return saved.folder;
+  }
+
+  async #save(state: RunState): Promise<{ folder: string; bestCheckpoint: number | null }> {
     const { outputDir, saveTotalLimit } = this.#options;
     const best = state.best?.step ?? null;
     if (best !== null && (best === state.step || (await this.#has(best)))) state.bestCheckpoint = best;
     const folder = await saveCheckpoint(this.#model, outputDir!, state.step, {
       trainerState: this.#trainerState(state, true),
-      resume: resumeContent(this.#identity!, state),
+      resume: resumeContent(await this.identity(), state, this.#sharing),
       companions: this.#companions,
     });
     await rotateCheckpoints(outputDir!, saveTotalLimit, state.bestCheckpoint);
-    return folder;
+    return { folder, bestCheckpoint: state.bestCheckpoint };
   }
 
   /** Writes the trained model and its trainer_state.json into the output folder itself. */
   async saveModel(state: RunState): Promise<string> {
-    const { outputDir } = this.#options;
-    await saveFinal(this.#model, outputDir!, this.#trainerState(state, false), this.#companions);
-    return outputDir!;
+    await sameModel(this.#ranks, this.#model, 'at the end');
+    return byFirst(this.#ranks, 'the trained model', async () => {
+      const { outputDir } = this.#options;
+      await saveFinal(this.#model, outputDir!, this.#trainerState(state, false), this.#companions);
+      return outputDir!;
+    });
   }
 
   /** Where the best model lies, or null where no checkpoint holds it. */
   async bestFolder({ bestCheckpoint }: RunState): Promise<string | null> {
-    if (bestCheckpoint === null || !(await this.#has(bestCheckpoint))) return null;
-    return checkpointFolder(this.#options.outputDir!, bestCheckpoint);
+    if (bestCheckpoint === null) return null;
+    return byFirst(this.#ranks, 'the best checkpoint', async () =>
+      (await this.#has(bestCheckpoint)) ? checkpointFolder(this.#options.outputDir!, bestCheckpoint) : null,
+    );
   }
 
   async newestFolder(): Promise<string | null> {
     if (!this.enabled) return null;
-    return (await listCheckpoints(this.#options.outputDir!)).at(-1)?.folder ?? null;
+    return byFirst(
+      this.#ranks,
+      'the newest checkpoint',
+      async () => (await listCheckpoints(this.#options.outputDir!)).at(-1)?.folder ?? null,
+    );
   }
 
   async #has(step: number): Promise<boolean> {

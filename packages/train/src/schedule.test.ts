@@ -24,9 +24,17 @@ describe('planSteps', () => {
       warmupRatio: 0.03,
     });
     const plan = planSteps(961, options);
-    expect(plan).toEqual({ batchesPerEpoch: 481, updatesPerEpoch: 61, maxSteps: 61, epochs: 1, warmupSteps: 2 });
-    expect(epochAt(60, plan, options)).toBe(480 / 481);
-    expect(epochAt(61, plan, options)).toBe(1);
+    expect(plan).toEqual({
+      itemsPerBatch: 2,
+      batchesPerUpdate: 8,
+      batchesPerEpoch: 481,
+      updatesPerEpoch: 61,
+      maxSteps: 61,
+      epochs: 1,
+      warmupSteps: 2,
+    });
+    expect(epochAt(60, plan)).toBe(480 / 481);
+    expect(epochAt(61, plan)).toBe(1);
   });
 
   it('rounds a part of an epoch up', () => {
@@ -42,13 +50,15 @@ describe('planSteps', () => {
   it('lets maxSteps win over epochs', () => {
     const options = resolveTrainOptions({ maxSteps: 7, perDeviceTrainBatchSize: 4, warmupSteps: 3 });
     expect(planSteps(9, options)).toEqual({
+      itemsPerBatch: options.perDeviceTrainBatchSize,
+      batchesPerUpdate: options.gradientAccumulationSteps,
       batchesPerEpoch: 3,
       updatesPerEpoch: 3,
       maxSteps: 7,
       epochs: 3,
       warmupSteps: 3,
     });
-    expect(epochAt(4, planSteps(9, options), options)).toBe(1 + 1 / 3);
+    expect(epochAt(4, planSteps(9, options))).toBe(1 + 1 / 3);
   });
 
   it('takes warmupSteps below 1 as a share, and before warmupRatio', () => {
@@ -121,7 +131,15 @@ describe('learningRateAt by default', () => {
 });
 
 describe('dueAfter', () => {
-  const plan = { batchesPerEpoch: 4, updatesPerEpoch: 4, maxSteps: 10, epochs: 3, warmupSteps: 0 };
+  const plan = {
+    itemsPerBatch: 1,
+    batchesPerUpdate: 1,
+    batchesPerEpoch: 4,
+    updatesPerEpoch: 4,
+    maxSteps: 10,
+    epochs: 3,
+    warmupSteps: 0,
+  };
   const steps = (input: Partial<TrainOptions>, what: 'log' | 'evaluate' | 'save') => {
     const options = resolveTrainOptions(input);
     return Array.from({ length: 11 }, (_, step) => step).filter((step) => dueAfter(step, plan, options)[what]);

@@ -1,10 +1,16 @@
 import type { TrainOptions } from './config.js';
 
-/** Counts that follow from the number of rows and the options. A batch here is one micro-batch, an update one optimizer step. */
+/**
+ * Counts that follow from the number of rows, the options and the number of ranks. An update is one optimizer step. A batch is a micro-batch of one
+ * rank, so that ranks multiply the batches of an update; with compat 'trl' it is what all ranks do at once, so that they multiply its items.
+ */
 export interface Plan {
-  /** ceil(rows / perDeviceTrainBatchSize) */
+  /** Rows, or packs of rows, of a batch. */
+  itemsPerBatch: number;
+  batchesPerUpdate: number;
+  /** ceil(rows / itemsPerBatch) */
   batchesPerEpoch: number;
-  /** ceil(batchesPerEpoch / gradientAccumulationSteps): the last update of an epoch may have fewer batches. */
+  /** ceil(batchesPerEpoch / batchesPerUpdate): the last update of an epoch may have fewer batches. */
   updatesPerEpoch: number;
   maxSteps: number;
   /** Epochs begun by the time maxSteps is reached. */
@@ -13,13 +19,17 @@ export interface Plan {
 }
 
 /** The arithmetic of transformers 5.18: Trainer.set_initial_training_values and TrainingArguments.get_warmup_steps. */
-export function planSteps(rows: number, options: TrainOptions): Plan {
-  const batchesPerEpoch = Math.ceil(rows / options.perDeviceTrainBatchSize);
-  const updatesPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / options.gradientAccumulationSteps));
+export function planSteps(rows: number, options: TrainOptions, ranks = 1): Plan {
+  const trl = options.compat === 'trl';
+  const itemsPerBatch = options.perDeviceTrainBatchSize * (trl ? ranks : 1);
+  const batchesPerUpdate = options.gradientAccumulationSteps * (trl ? 1 : ranks);
+  const batchesPerEpoch = Math.ceil(rows / itemsPerBatch);
+  const updatesPerEpoch = Math.max(1, Math.ceil(batchesPerEpoch / batchesPerUpdate));
   const byEpochs = options.maxSteps < 0;
   const maxSteps = byEpochs ? Math.ceil(options.numTrainEpochs * updatesPerEpoch) : options.maxSteps;
   const epochs = byEpochs ? Math.ceil(options.numTrainEpochs) : Math.ceil(maxSteps / updatesPerEpoch);
-  return { batchesPerEpoch, updatesPerEpoch, maxSteps, epochs, warmupSteps: warmupSteps(maxSteps, options) };
+  const counts = { itemsPerBatch, batchesPerUpdate, batchesPerEpoch, updatesPerEpoch };
+  return { ...counts, maxSteps, epochs, warmupSteps: warmupSteps(maxSteps, options) };
 }
 
 /** warmupSteps wins over warmupRatio; below 1 it is itself a ratio, as in transformers 5. */
@@ -84,10 +94,10 @@ export function dueAfter(
 }
 
 /** Epoch after update `step`, as transformers logs it: whole epochs plus the share of this epoch's batches. */
-export function epochAt(step: number, plan: Plan, { gradientAccumulationSteps }: TrainOptions): number {
+export function epochAt(step: number, plan: Plan): number {
   if (step === 0) return 0;
   const epoch = Math.floor((step - 1) / plan.updatesPerEpoch);
   const update = (step - 1) % plan.updatesPerEpoch;
-  const batches = Math.min((update + 1) * gradientAccumulationSteps, plan.batchesPerEpoch);
+  const batches = Math.min((update + 1) * plan.batchesPerUpdate, plan.batchesPerEpoch);
   return epoch + batches / plan.batchesPerEpoch;
 }

@@ -5,7 +5,15 @@ import { freshState, trainerStateText } from './state.js';
 describe('trainerStateText', () => {
   it('is the file TRL 1.13 wrote, character for character', () => {
     const options = resolveTrainOptions({ perDeviceTrainBatchSize: 2, loggingSteps: 1, evalSteps: 2, saveSteps: 2 });
-    const plan = { batchesPerEpoch: 11, updatesPerEpoch: 3, maxSteps: 6, epochs: 2, warmupSteps: 2 };
+    const plan = {
+      itemsPerBatch: 2,
+      batchesPerUpdate: 4,
+      batchesPerEpoch: 11,
+      updatesPerEpoch: 3,
+      maxSteps: 6,
+      epochs: 2,
+      warmupSteps: 2,
+    };
     const state = {
       ...freshState(),
       step: 2,
@@ -33,12 +41,7 @@ describe('trainerStateText', () => {
         },
       ],
     };
-    const text = trainerStateText(
-      state,
-      plan,
-      { ...options, gradientAccumulationSteps: 4 },
-      { totalFlos: 5004288, bestFolder: null, saving: true },
-    );
+    const text = trainerStateText(state, plan, options, { totalFlos: 5004288, bestFolder: null, saving: true });
     expect(text).toBe(EXPECTED);
   });
 });

@@ -57,6 +57,11 @@ export function freshState(): RunState {
 export interface MicroBatch {
   metrics: BatchMetrics;
   items: number;
+}
+
+/** What an update counts for, whatever passes and ranks computed it. */
+export interface UpdateCounts {
+  items: number;
   tokens: number;
   /** Tokens with right padding to the longest row of each micro-batch. */
   padded: number;
@@ -66,14 +71,15 @@ export interface MicroBatch {
 export function recordUpdate(
   state: RunState,
   microBatches: readonly MicroBatch[],
+  counts: UpdateCounts,
   loss: number,
   applied: boolean,
 ): void {
   state.step += 1;
-  for (const { metrics, items, tokens, padded } of microBatches) {
-    state.tokens += tokens;
-    state.samples += items;
-    state.paddedTokens += padded;
+  state.tokens += counts.tokens;
+  state.samples += counts.items;
+  state.paddedTokens += counts.padded;
+  for (const { metrics, items } of microBatches) {
     if (Number.isFinite(metrics.lossSum)) addBatch(state.window.metrics, metrics, items);
   }
   if (Number.isFinite(loss)) {
@@ -105,9 +111,7 @@ export function summary(
   const flos = totalFlos(state, parameters);
   if (options.compat !== 'trl') return { seconds, samples, steps, totalFlos: flos, trainLoss: lossTotal / lossUpdates };
   const planned =
-    options.maxSteps > 0
-      ? plan.maxSteps * options.perDeviceTrainBatchSize * options.gradientAccumulationSteps
-      : items * options.numTrainEpochs;
+    options.maxSteps > 0 ? plan.maxSteps * plan.itemsPerBatch * plan.batchesPerUpdate : items * options.numTrainEpochs;
   return { seconds, samples: planned, steps: plan.maxSteps, totalFlos: flos, trainLoss: lossTotal / steps };
 }
 
@@ -121,10 +125,17 @@ export function leftover(
 
 /** transformers' floating_point_ops: 6 x padded tokens x parameters outside the embedding. Not for MFU: it leaves out the tied head. */
 export function totalFlos({ paddedTokens }: RunState, parameters: readonly ParameterInfo[]): number {
-  const sizes = parameters
-    .filter(({ name }) => !name.includes('embed_tokens'))
-    .map(({ shape }) => shape.reduce((product, size) => product * size, 1));
-  return 6 * paddedTokens * sizes.reduce((sum, size) => sum + size, 0);
+  return 6 * paddedTokens * parameterCounts(parameters).body;
+}
+
+/** Parameters of the embedding, and all others. */
+export function parameterCounts(parameters: readonly ParameterInfo[]): { body: number; embedding: number } {
+  const counts = { body: 0, embedding: 0 };
+  for (const { name, shape } of parameters) {
+    const size = shape.reduce((product, length) => product * length, 1);
+    counts[name.includes('embed_tokens') ? 'embedding' : 'body'] += size;
+  }
+  return counts;
 }
 
 /** Keys of trainer_state.json whose numbers Python holds as int; all others are float. */
@@ -160,7 +171,7 @@ export function trainerStateText(
     best_global_step: state.best?.step ?? null,
     best_metric: state.best?.metric ?? null,
     best_model_checkpoint: place.bestFolder,
-    epoch: epochAt(state.step, plan, options),
+    epoch: epochAt(state.step, plan),
     // 500 is what transformers writes where evaluation is off.
     eval_steps: everySteps(options.evalSteps ?? 500, maxSteps),
     global_step: state.step,

@@ -67,12 +67,11 @@ class RecordingCollator(DataCollatorForLanguageModeling):
         return super().torch_call(examples)
 
 
-def epoch_orders(batches, prepared, epochs):
+def epoch_orders(batches, prepared, per_epoch, epochs):
     """Indices into the prepared rows, batch by batch, per epoch. Evaluation batches share the collator; rows tell them apart."""
     index = {tuple(ids): i for i, ids in enumerate(prepared)}
     assert len(index) == len(prepared), "two prepared rows are equal: the order cannot be observed"
     seen = [[index[tuple(ids)] for ids in batch] for batch in batches if tuple(batch[0]) in index]
-    per_epoch = -(-len(prepared) // max(map(len, seen)))
     orders = [seen[start : start + per_epoch] for start in range(0, len(seen), per_epoch)]
     return orders[:epochs]
 
@@ -87,7 +86,8 @@ def state_file(path):
     return state
 
 
-def run(model, tokenizer, columns, settings, train, evaluation):
+def train(model, tokenizer, columns, settings, rows, evaluation):
+    """@returns the trainer after training, and the ids of every batch that this process asked for"""
     shutil.rmtree("out", ignore_errors=True)
     config = SFTConfig(
         output_dir="out", report_to="none", use_cpu=True, bf16=False, gradient_checkpointing=False, disable_tqdm=True,
@@ -97,21 +97,32 @@ def run(model, tokenizer, columns, settings, train, evaluation):
     collator.batches = []
     trainer = SFTTrainer(
         model=model, args=config, processing_class=tokenizer, data_collator=collator,
-        train_dataset=Dataset.from_list([as_columns(row, columns, tokenizer) for row in train]),
+        train_dataset=Dataset.from_list([as_columns(row, columns, tokenizer) for row in rows]),
         eval_dataset=Dataset.from_list([as_columns(row, columns, tokenizer) for row in evaluation]),
     )
     trainer.remove_callback(PrinterCallback)
     trainer.train()
     trainer.save_state()
+    return trainer, collator.batches
+
+
+def order_of(trainer, batches):
+    """[epoch][batch][row] of this process."""
+    per_epoch = len(trainer.get_train_dataloader())
+    epochs = -(-trainer.state.global_step // max(1, -(-per_epoch // trainer.args.gradient_accumulation_steps)))
+    return epoch_orders(batches, [list(row["input_ids"]) for row in trainer.train_dataset], per_epoch, epochs)
+
+
+def run(model, tokenizer, columns, settings, rows, evaluation):
+    trainer, batches = train(model, tokenizer, columns, settings, rows, evaluation)
     prepared = [{"input_ids": list(row["input_ids"]), "labels": list(row["labels"])} for row in trainer.train_dataset]
     prepared_eval = [{"input_ids": list(row["input_ids"]), "labels": list(row["labels"])} for row in trainer.eval_dataset]
-    epochs = -(-trainer.state.global_step // max(1, -(-len(trainer.get_train_dataloader()) // config.gradient_accumulation_steps)))
     checkpoints = sorted(Path("out").glob("checkpoint-*"), key=lambda folder: int(folder.name.split("-")[1]))
     return {
         "columns": columns,
         "settings": settings,
         "prepared": {"train": prepared, "eval": prepared_eval},
-        "order": epoch_orders(collator.batches, [row["input_ids"] for row in prepared], epochs),
+        "order": order_of(trainer, batches),
         "log_history": [without_times(row) for row in trainer.state.log_history],
         "trainer_state": state_file("out/trainer_state.json"),
         "checkpoints": {folder.name: state_file(folder / "trainer_state.json") for folder in checkpoints},

@@ -1,15 +1,32 @@
 import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { prepareFiles } from '@gemmatune/data';
+import { type Group, parseDevice } from '@gemmatune/engine';
 import { KNOWN_OPTION_NAMES, resolveTrainOptions, TRAIN_OPTION_ALIASES, TRAIN_OPTIONS } from '@gemmatune/train';
 import { type Context, command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
-import { DONE, INTERRUPTED } from '../exit-status.js';
-import { claimOutput, type FinetuneResult, runFinetune } from '../finetune.js';
+import { DIVERGED, DONE, INTERRUPTED, PREEMPTED } from '../exit-status.js';
+import { claimOutput, Diverged, type FinetuneRequest, type FinetuneResult, runFinetune } from '../finetune.js';
+import { LogFile } from '../log-file.js';
 import { checkDevice, DEVICE_OPTIONS, modelFolder, modelOption } from '../model-source.js';
-import { count, required, text, UsageError } from '../options.js';
+import { amount, count, flag, oneOf, required, text, UsageError, type Values } from '../options.js';
 import { naming } from '../output.js';
+import { launch } from '../ranks/launch.js';
+import { findPlace, type RankPlace } from '../ranks/place.js';
+import { asRank, byRankZero, deviceOf, machineByMachine, threadsOf } from '../ranks/together.js';
 import { datasetFiles, formatOption } from '../rows.js';
+import {
+  type Course,
+  courseOf,
+  modelIdentity,
+  sha256Of,
+  type Trial,
+  trialOf,
+  writeResult,
+  writeTrial,
+} from '../trial.js';
+import { version } from '../version.js';
 import { reportLines } from './prepare.js';
 
 const options = {
@@ -32,10 +49,42 @@ const options = {
   maxNewTokens: count('With --evaluate: most tokens to generate for a row.', 128, 1),
   maxNewTokensAfter: count('The same after training. Default: as before.', null, 1),
   ...DEVICE_OPTIONS,
-  devices: count('Devices to train on; this version has one.', 1, 1),
+  devices: count(
+    'Devices of this machine to train on, a process each. Under torchrun, srun, mpirun and the like: 1.',
+    1,
+    1,
+  ),
+  rank: count('Which of the ranks this process is, where no launcher says so.', null),
+  worldSize: count('How many ranks there are.', null, 1),
+  localRank: count(
+    'Which of the ranks of this machine. Default: 0, or as --rank where they meet at a unix: address.',
+    null,
+  ),
+  localSize: count('How many ranks this machine has.', null, 1),
+  address: text('Where ranks meet: tcp:host:port of rank 0, or unix:/folder/socket on one machine.'),
+  collectives: oneOf(['auto', 'gloo', 'nccl'], 'auto', 'What carries gradients between ranks; auto: nccl for cuda'),
+  gradientWire: {
+    default: null,
+    help: 'What gradients are on the way between ranks; sums are float32 (float32, bfloat16). Default: float32 on the CPU, bfloat16 on GPUs.',
+    expected: 'float32 or bfloat16',
+    accepts: (value: unknown): value is 'float32' | 'bfloat16' | null =>
+      value === null || value === 'float32' || value === 'bfloat16',
+  },
+  sharded: {
+    ...flag(
+      'Each rank trains its slice of the vocabulary and updates its share of every layer. --no-sharded: all of it.',
+    ),
+    default: true,
+  },
+  joinTimeout: amount('Seconds until all ranks must have come.', 300, 1),
+  rankTimeout: amount('Seconds without a sign of life after which a rank is lost.', 30, 1),
+  offline: flag('No network: what is named by a Hub id must be in the cache.'),
+  logFile: text('File for every row of the log, as JSON lines, when it is made.'),
   ...TRAIN_OPTIONS,
   outputDir: required('Folder for the model, checkpoints and report.html.', 'a folder'),
 };
+
+type Given = Values<typeof options>;
 
 export const finetune = command({
   usage: '--model M (--train F [--eval-file F] | --dataset D [--take N] [--eval N]) --output-dir DIR [options]',
@@ -43,9 +92,12 @@ export const finetune = command({
     'Names of TRL and transformers (per_device_train_batch_size, warmup_ratio, max_seq_length, …) are accepted too.',
     'With --dataset, --seed decides the shuffle (40 where not given) and the order of training; --data-seed the latter alone.',
     'Without --eval-steps or --eval-strategy, evaluation rows are scored after every epoch. Ctrl-C stops after the running',
-    'pass (a micro-batch, on the CPU) with a checkpoint; --resume goes on from it.',
+    'pass (a micro-batch, on the CPU; the update, on several devices) with a checkpoint; --resume goes on from it.',
     'On a GPU products are of bfloat16, with float32 master weights; the micro-batches of an update are computed in as few passes as',
     'its memory takes, which changes no result but by the rounding of sums. The plan is printed before training.',
+    'The same call again: gives the result if there is one, else goes on from the newest checkpoint. trial.json says what made the result.',
+    'Exit status: 0 done; 1 failed, also where another rank is lost; 2 the call or an input is wrong; 4 diverged; 75 stopped by SIGTERM,',
+    'SIGUSR1 or SIGUSR2, with a checkpoint: call again; 130 Ctrl-C.',
   ],
   options,
   aliases: TRAIN_OPTION_ALIASES,
@@ -53,89 +105,206 @@ export const finetune = command({
     (name) => !Object.hasOwn(TRAIN_OPTIONS, name) && !Object.hasOwn(TRAIN_OPTION_ALIASES, name),
   ),
   async run(given, context) {
-    if (given.devices > 1)
-      throw new UsageError(`--devices: found ${given.devices}, expected 1: this version trains on one device.`);
-    if ((given.train === null) === (given.dataset === null))
-      throw new UsageError('Expected one of --train and --dataset: the rows to train on.');
-    const evalRows = given.dataset === null ? given.evalFile !== null : given.eval > 0;
-    if (given.evaluate > 0 && !evalRows)
-      throw new UsageError(
-        '--evaluate needs rows that are not trained on: give --eval-file, or --eval with --dataset.',
-      );
-
-    checkDevice(given.device);
-    const train = { ...trainOptions(context, given, evalRows), outputDir: given.outputDir };
-    await claimOutput(train);
-    const folder = await modelFolder(given.model, context);
-    const files =
-      given.dataset === null
-        ? { trainFile: given.train!, evalFile: given.evalFile }
-        : await prepared(given.dataset, given, context);
-    const result = await runFinetune(
-      {
-        folder,
-        baseModel: given.model,
-        dataset: given.dataset ?? given.train!,
-        ...files,
-        format: given.format,
-        evaluate: given.evaluate,
-        maxNewTokens: given.maxNewTokens,
-        maxNewTokensAfter: given.maxNewTokensAfter ?? given.maxNewTokens,
-        device: given,
-        train,
-      },
-      context,
-    );
-    await context.print(context.json ? `${JSON.stringify(result)}\n` : forPeople(result));
-    return result.status === 'completed' ? DONE : INTERRUPTED;
+    checkCall(given);
+    const place = findPlace(given, process.env, process.ppid);
+    if (place.kind === 'alone') return train(given, context);
+    if (place.kind === 'rank')
+      return asRank(place, given, context, (group, own) => train(given, own, { place, group }));
+    const { stdout, stderr, signal, words } = context;
+    return launch({ words: ['finetune', ...words], place, stdout, stderr, signal, rankTimeout: given.rankTimeout });
   },
 });
 
-/** What was given, checked by the trainer's own rules; TRL's names without effect are told of. */
-function trainOptions({ given, extras, note }: Context, values: Record<string, unknown>, evalRows: boolean) {
-  const own = Object.fromEntries(
-    [...given].filter((name) => Object.hasOwn(TRAIN_OPTIONS, name)).map((name) => [name, values[name]]),
+function checkCall(given: Given): void {
+  if ((given.train === null) === (given.dataset === null))
+    throw new UsageError('Expected one of --train and --dataset: the rows to train on.');
+  if (given.evaluate > 0 && !hasEvalRows(given))
+    throw new UsageError('--evaluate needs rows that are not trained on: give --eval-file, or --eval with --dataset.');
+}
+
+const hasEvalRows = ({ dataset, evalFile, eval: rows }: Given): boolean =>
+  dataset === null ? evalFile !== null : rows > 0;
+
+/** This process as one rank of several. */
+interface Own {
+  place: RankPlace;
+  group: Group;
+}
+
+/** @returns the exit status */
+async function train(given: Given, context: Context, own?: Own): Promise<number> {
+  const { group = null, place = null } = own ?? {};
+  const device = {
+    device: place === null ? given.device : deviceOf(given.device, place),
+    dtype: given.dtype,
+    threads: place === null ? given.threads : threadsOf(given.threads, place),
+  };
+  checkDevice(device.device);
+  const wire = given.gradientWire ?? (given.device === 'cpu' ? 'float32' : 'bfloat16');
+  const settings = { ...trainOptions(context, given), outputDir: given.outputDir };
+
+  const known = await byRankZero(group, 'output folder', () => claimFolder(settings));
+  const folder = await machineByMachine(group, place, 'base model', (again) =>
+    modelFolder(given.model, context, again || given.offline),
   );
-  const { compat } = values;
-  if (evalRows && compat !== 'trl' && !given.has('evalSteps') && !given.has('evalStrategy')) own.evalStrategy = 'epoch';
+  const { trial, course } = await byRankZero(group, 'trial', async () => {
+    const parts = { ...settings, ranks: group?.size ?? 1, gradientWire: group === null ? null : wire };
+    const identified = await identify(given, parts, folder, context);
+    return { trial: identified, course: await begin(identified, settings, known) };
+  });
+  if (course.course === 'finished') {
+    await context.print(printed(context, { ...course.result, already: true } as Printed));
+    return DONE;
+  }
+  // Of a run that ended before its first checkpoint there is nothing to go on from, but perhaps a model without its result.
+  if (course.course === 'begun') Object.assign(settings, { resume: settings.resume || true, overwrite: true });
+
+  const files =
+    given.dataset === null
+      ? { trainFile: given.train!, evalFile: given.evalFile }
+      : await byRankZero(group, 'prepared rows', () => prepared(given.dataset!, given, settings.resume, context));
+  await using log =
+    given.logFile !== null && !(place && place.rank > 0)
+      ? await LogFile.open(given.logFile, settings.resume !== false)
+      : null;
+  const request: FinetuneRequest = {
+    folder,
+    baseModel: given.model,
+    dataset: given.dataset ?? given.train!,
+    ...files,
+    format: given.format,
+    evaluate: given.evaluate,
+    maxNewTokens: given.maxNewTokens,
+    maxNewTokensAfter: given.maxNewTokensAfter ?? given.maxNewTokens,
+    device,
+    train: settings,
+    ...(group && { ranks: { group, sharing: { collectives: given.collectives, wire, sharded: given.sharded } } }),
+    ...(log && { onRow: (row) => log.put(row) }),
+  };
+  const named = ({ status, ...rest }: FinetuneResult): Printed => ({ status, trial: trial.trial, ...rest });
+  const result = await runFinetune(request, context).catch(async (error) => {
+    if (error instanceof Diverged && context.json) await context.print(printed(context, named(error.result)));
+    throw error;
+  });
+  if (result.status === 'completed' && !(place && place.rank > 0)) {
+    await writeTrial(given.outputDir, trial);
+    await writeResult(given.outputDir, named(result));
+  }
+  await context.print(printed(context, named(result)));
+  return STATUSES[result.status];
+}
+
+const STATUSES = { completed: DONE, interrupted: INTERRUPTED, preempted: PREEMPTED, diverged: DIVERGED } as const;
+
+/** Whether the folder knows its trial; one that does not must be free to be written to. */
+async function claimFolder(settings: FinetuneRequest['train']): Promise<{ trial: boolean }> {
+  const trial = !settings.overwrite && existsSync(join(settings.outputDir, 'trial.json'));
+  await claimOutput(trial ? { ...settings, resume: true } : settings);
+  return { trial };
+}
+
+/** What decides the result of this call. */
+async function identify(
+  { dataset, split, take, eval: evalRows, seed, ...given }: Given,
+  {
+    outputDir: _place,
+    overwrite: _how,
+    resume: _from,
+    loggingSteps: _told,
+    loggingFirstStep: _first,
+    saveTotalLimit: _kept,
+    ...settings
+  }: FinetuneRequest['train'] & { ranks: number; gradientWire: string | null },
+  folder: string,
+  context: Context,
+): Promise<Trial> {
+  const rows =
+    dataset === null
+      ? {
+          train: await sha256Of([given.train!]),
+          evalFile: given.evalFile === null ? null : await sha256Of([given.evalFile]),
+        }
+      : {
+          dataset: await sha256Of(await datasetFiles(dataset, split, context, given.offline)),
+          take,
+          eval: evalRows,
+          shuffle: shuffleSeed(seed, context),
+        };
+  return trialOf({
+    version: await version(),
+    model: await modelIdentity(folder),
+    ...rows,
+    ...settings,
+    format: given.format,
+    evaluate: given.evaluate,
+    maxNewTokens: given.maxNewTokens,
+    maxNewTokensAfter: given.maxNewTokensAfter ?? given.maxNewTokens,
+    device: parseDevice(given.device)!.device,
+    dtype: given.dtype,
+  });
+}
+
+/**
+ * How the run begins, remembered in its folder.
+ * @throws UsageError where the folder holds the work of another trial; with resume the trainer judges whether a checkpoint fits
+ */
+async function begin(
+  trial: Trial,
+  { outputDir, overwrite, resume }: FinetuneRequest['train'],
+  known: { trial: boolean },
+): Promise<Course> {
+  const course: Course = known.trial ? await courseOf(outputDir, trial) : { course: 'fresh' };
+  if (course.course === 'other') {
+    if (resume !== false) return { course: 'fresh' };
+    throw new UsageError(
+      `The output folder ${outputDir} holds another trial: ${course.difference}; choose another folder, or set overwrite to replace it.`,
+    );
+  }
+  if (overwrite) await rm(join(outputDir, 'result.json'), { force: true });
+  if (course.course === 'fresh') await writeTrial(outputDir, trial);
+  return course;
+}
+
+const shuffleSeed = (seed: number, { given }: Context): number => (given.has('seed') ? seed : 40);
+
+/** What was given, checked by the trainer's own rules; TRL's names without effect are told of. */
+function trainOptions({ given, extras, note }: Context, values: Given) {
+  const own = Object.fromEntries(
+    [...given].filter((name) => Object.hasOwn(TRAIN_OPTIONS, name)).map((name) => [name, values[name as keyof Given]]),
+  );
+  if (hasEvalRows(values) && values.compat !== 'trl' && !given.has('evalSteps') && !given.has('evalStrategy'))
+    own.evalStrategy = 'epoch';
   return resolveTrainOptions({ ...own, ...extras }, note);
 }
 
 /** Rows of a data set, in the output folder, where a resumed run finds them again. */
 async function prepared(
   dataset: string,
-  {
-    split,
-    take,
-    eval: evalRows,
-    seed,
-    outputDir,
-    overwrite,
-    resume,
-  }: {
-    split: string;
-    take: number | null;
-    eval: number;
-    seed: number;
-    outputDir: string;
-    overwrite: boolean;
-    resume: boolean | string;
-  },
+  { split, take, eval: evalRows, seed, outputDir, overwrite, offline }: Given,
+  resume: boolean | string,
   context: Context,
 ): Promise<{ trainFile: string; evalFile: string | null }> {
   const data = join(outputDir, 'data');
   const files = { trainFile: join(data, 'train.jsonl'), evalFile: evalRows > 0 ? join(data, 'eval.jsonl') : null };
-  if (resume !== false && existsSync(files.trainFile)) return files;
-  const source = await datasetFiles(dataset, split, context);
+  const there = [files.trainFile, files.evalFile].every((file) => file === null || existsSync(file));
+  if (resume !== false && there) return files;
+  const source = await datasetFiles(dataset, split, context, offline);
   const options = {
-    seed: context.given.has('seed') ? seed : 40,
+    seed: shuffleSeed(seed, context),
     eval: evalRows,
     ...(take !== null && { take }),
-    overwrite,
+    overwrite: overwrite || resume !== false,
   };
   const report = await naming(data, prepareFiles(source, data, options));
   for (const line of reportLines(report)) context.note(line);
   return files;
+}
+
+/** The result of a call: of this one, or of the one that it repeats. */
+type Printed = FinetuneResult & { trial: string; already?: true };
+
+function printed({ json }: Context, result: Printed): string {
+  return json ? `${JSON.stringify(result)}\n` : forPeople(result);
 }
 
 function forPeople({
@@ -147,13 +316,15 @@ function forPeople({
   after,
   folder,
   report,
-}: FinetuneResult): string {
-  if (status === 'interrupted')
+  already,
+}: Printed): string {
+  if (status !== 'completed')
     return folder === null
       ? 'Interrupted before the first update: nothing was written.\n'
-      : `Interrupted after update ${global_step}. The same command with --resume goes on from ${folder}\n`;
+      : `Interrupted after update ${global_step}. The same command goes on from ${folder}\n`;
   const lines = before && after ? [metricsTable({ before, after }), ''] : [];
   return [
+    ...(already ? ['This trial is finished: its result, as it was.', ''] : []),
     ...lines,
     `Trained ${global_step} updates, mean loss ${train_loss?.toFixed(4) ?? 'not finite'}.`,
     `Model:  ${output_dir}`,
