@@ -42,9 +42,9 @@ struct gt_group {
 
 struct gt_model {
   Device device;
-  std::unique_ptr<comm::Communicator> ranks;  // of a shared model
   Gemma gemma;
   std::optional<Trainer> trainer;
+  std::unique_ptr<comm::Communicator> ranks;  // of a shared model; ends before the memory that its collectives use
   std::atomic<bool> cancel{false};
 
   gt_model(const Config& config, const gt_options& o)

@@ -120,6 +120,15 @@ it('a port that is in use is said so', async () => {
   expect(stderr).toMatch(new RegExp(`port ${port} .*in use`));
 });
 
+// Ranks on CPUs have no need of shared memory; that NCCL's ranks are told of a small one is tested in native/comm.
+it.skipIf(process.getuid?.() !== 0)('a full /dev/shm stops nothing', async () => {
+  const full =
+    'mount -t tmpfs -o size=64k tmpfs /dev/shm && ! head -c 1M /dev/zero 2>/dev/null >/dev/shm/full && exec "$@"';
+  const words = finetuneWords(rows, at('shm'), 2, { more: ['--devices', '2'] });
+  const { status, stderr } = await launch(['unshare', '--mount', 'sh', '-c', full, 'sh', ...words]).ended;
+  expect(status, stderr).toBe(0);
+});
+
 it('a launcher that is killed takes its ranks with it', async () => {
   const running = launch(endless('launcher'));
   await trains('launcher', running);

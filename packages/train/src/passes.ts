@@ -70,9 +70,11 @@ export class Passes {
     const progress = { microStep: 0, microSteps: update.shares.flat().length, tokens };
     const done: MicroBatch[] = [];
     let sums = noMetrics();
+    let shown = noMetrics();
     for (let i = 0; i < count; i++) {
       const metrics = await this.#accumulate(passes[rank]![i], { last: i + 1 === count });
       sums = added(sums, metrics);
+      if (metrics.targets > 0) shown = metrics;
       const items = passes[rank]![i]?.completed.reduce((sum, microBatch) => sum + microBatch.items, 0) ?? 0;
       if (items > 0) {
         done.push({ metrics: sums, items });
@@ -83,7 +85,7 @@ export class Passes {
         progress.tokens += tokensOf(pass.rows);
         this.#work.tokens += tokensOf(pass.rows);
       }
-      yield this.#progress(step, update, progress, metrics);
+      yield this.#progress(step, update, progress, shown);
       if (size === 1 && signal?.aborted && i + 1 < count) return null;
       await setImmediate(); // where the model answers at once, timers and signals still get their turn
     }

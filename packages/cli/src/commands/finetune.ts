@@ -111,7 +111,7 @@ export const finetune = command({
     if (place.kind === 'rank')
       return asRank(place, given, context, (group, own) => train(given, own, { place, group }));
     const { stdout, stderr, signal, words } = context;
-    return launch({ words: ['finetune', ...words], place, stdout, stderr, signal, rankTimeout: given.rankTimeout });
+    return launch({ words: ['finetune', ...words], place, stdout, stderr, signal });
   },
 });
 

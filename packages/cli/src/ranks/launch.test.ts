@@ -41,7 +41,7 @@ import { launch } from ${dist('ranks/launch.js')};
 const [rank, mode, count] = process.argv.slice(2);
 const place = { kind: 'launcher', first: 0, count: Number(count), size: Number(count), address: null, via: '--devices' };
 process.exitCode = await withInterrupts(({ stdout, stderr, signal }) =>
-  launch({ words: [mode], place, stdout, stderr, signal, rankTimeout: 0.5, grace: 0.5, program: rank }));
+  launch({ words: [mode], place, stdout, stderr, signal, grace: 0.5, program: rank }));
 `;
 
 const started: ChildProcess[] = [];

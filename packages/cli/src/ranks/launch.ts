@@ -22,9 +22,7 @@ export interface Launch {
   stderr: Writable;
   /** Its reason is a Stopped. */
   signal: AbortSignal;
-  /** Seconds that the other ranks get to find out by themselves that one is lost. */
-  rankTimeout: number;
-  /** Seconds beyond rankTimeout for ranks to say why and end; and from SIGTERM to SIGKILL. Default 10. */
+  /** Seconds that ranks get to say why and end, once one has failed: it is known to all by then. And from SIGTERM to SIGKILL. Default 10. */
   grace?: number;
   /** What ranks run. Default: this program. */
   program?: string;
@@ -102,7 +100,7 @@ function tell(ranks: readonly Rank[], message: StopMessage): void {
 /** Waits for all ranks. After the first that ends badly the others have so long to end too. */
 async function statusOf(
   ranks: readonly Rank[],
-  { signal, rankTimeout, grace = 10 }: Launch,
+  { signal, grace = 10 }: Launch,
   say: (line: string) => void,
 ): Promise<number> {
   const left = new Set(ranks);
@@ -126,7 +124,7 @@ async function statusOf(
       if (bad.push(status ?? FAILED) > 1) return;
       if (error !== null) say(`rank ${each.rank} could not be started: ${error.message}.`);
       else if (killedBy !== null) say(`rank ${each.rank} (process ${each.child.pid}) was killed by ${killedBy}.`);
-      after(rankTimeout + grace, endOthers);
+      after(grace, endOthers);
     }),
   );
   for (const timer of timers) clearTimeout(timer);
