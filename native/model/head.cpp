@@ -196,10 +196,11 @@ PendingMetrics head_forward_backward(Device& device, Buffer& memory, const Confi
       ranks.all_gather(Tensor(p.statistics.data, DType::f32, {split.size() * block}), std::vector<int64_t>(size_t(split.size()), block), "the sums of logits");
       ranks.wait();
     };
+    // Behind the last chunk's gradient of the table.
+    const auto send = [&] { if (at + n == all) ranks.reduce_scatter(p.dnormed, elements, "the gradient of the rows that are learnt"); };
     linear_cross_entropy_of_slice(device, p.loss.rows(at, n), p.entropy.rows(at, n), p.correct.rows(at, n), p.dnormed.rows(at, n), dtable, p.logits.rows(0, n), p.normed.rows(at, n), table, host_ids(split.targets().data() + at, n),
-                                  {slice.first, split.rank(), split.size(), statistics, p.merged.rows(0, n), exchange});
+                                  {slice.first, split.rank(), split.size(), statistics, p.merged.rows(0, n), exchange, send});
   }
-  ranks.reduce_scatter(p.dnormed, elements, "the gradient of the rows that are learnt");
   ranks.wait();
   if (R > 0) {
     rmsnorm_backward(device, p.dx, false, dw.norm, p.dnormed.rows(first, R), p.x, w.norm, p.rstd);

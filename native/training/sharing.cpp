@@ -13,11 +13,8 @@ Sharing::Sharing(Gemma& model, comm::Communicator& ranks, const Tensor& gradient
   if (sharded()) {
     const VocabularySlice slice = slice_of(model.config().vocab_size, ranks.rank(), ranks.size());
     const int64_t C = model.config().hidden_size;
+    for (int64_t l = 0; l < model.config().num_layers; l++) updated_.push_back(own({table.matrices(l).first, table.matrices(l).second}));
     updated_.push_back({slice.first * C, (slice.first + slice.count) * C});
-    for (int64_t l = 0; l < model.config().num_layers; l++) {
-      const Range part = own({table.matrices(l).first, table.matrices(l).second});
-      if (part.first < part.end) updated_.push_back(part);
-    }
   } else {
     updated_.push_back({0, table.decayed()});
   }

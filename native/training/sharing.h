@@ -30,7 +30,7 @@ class Sharing {
   comm::Communicator& ranks() { return ranks_; }
   bool sharded() const { return options_.sharded; }
   int64_t bytes() const { return wire_.bytes(); }
-  // Matrices that this rank updates: its own part, or all.
+  // Matrices that this rank updates: all, or its part (perhaps none) of each layer from the first to the last, and then of the embedding.
   const std::vector<Range>& updated() const { return updated_; }
 
   // For Pass::complete of an update's last pass: queues the sum of that range over ranks.

@@ -31,7 +31,7 @@ Metrics Trainer::accumulate(const Batch& batch, bool last) {
     // Weights that others have updated since the last pass come while it runs, behind the embedded tokens.
     pass.needs = [this](int64_t layer) {
       if (layer == 0) gather_layers();
-      if (!arrivals_.empty()) sharing_->ranks().wait(arrivals_[size_t(layer)]);
+      if (copies_out_of_date_) sharing_->ranks().wait(arrivals_[size_t(layer)]);
     };
   }
   if (last) pass.complete = [this](int64_t first, int64_t end) { sharing_->add_up(first, end); };
@@ -43,14 +43,14 @@ void Trainer::discard() {
   model_.device().zero(gradients_.data(), size_t(gradients_.bytes()));
 }
 
+void Trainer::gather_layer() {
+  sharing_->gather_layer(model_.weights(), int64_t(arrivals_.size()));
+  arrivals_.push_back(sharing_->ranks().queued());
+}
+
 void Trainer::gather_layers() {
-  arrivals_.clear();
-  if (!layers_out_of_date_) return;
-  for (int64_t l = 0; l < model_.config().num_layers; l++) {
-    sharing_->gather_layer(model_.weights(), l);
-    arrivals_.push_back(sharing_->ranks().queued());
-  }
-  layers_out_of_date_ = false;
+  if (!copies_out_of_date_) return;
+  while (int64_t(arrivals_.size()) < model_.config().num_layers) gather_layer();
 }
 
 void Trainer::complete_copies() {
@@ -132,17 +132,25 @@ UpdateResult Trainer::update(AdamW options) {
   const int64_t decayed = model_.table().decayed(), total = model_.table().total();
   auto range = [](const Tensor& arena, int64_t first, int64_t end) { return arena ? arena.rows(first, end - first) : arena; };
   auto step = [&](int64_t first, int64_t end, double decay) {
+    if (first == end) return;
     options.weight_decay = decay, options.first = first;
     adamw_update(device, range(model_.weights(), first, end), range(model_.remainders(), first, end), range(gradients(), first, end), range(exp_avg(), first, end),
                  range(exp_avg_sq(), first, end), norm, options);
   };
   const double decay = options.weight_decay;
-  for (auto [first, end] : sharing_ ? sharing_->updated() : std::vector<Sharing::Range>{{0, decayed}}) step(first, end, decay);
-  step(decayed, total, 0);
   if (sharing_ && sharing_->sharded()) {
-    layers_out_of_date_ = copies_out_of_date_ = true;
+    copies_out_of_date_ = true;
+    arrivals_.clear();
+    for (auto [first, end] : sharing_->updated()) {
+      step(first, end, decay);
+      // The first layers' weights go to the other ranks beside what is left of the update; the rest behind the next pass's embedded tokens, which must not wait for them.
+      if (int64_t(arrivals_.size()) < model_.config().num_layers / 2) gather_layer();
+    }
     sharing_->clear_sent();  // AdamW has cleared this rank's part
+  } else {
+    for (auto [first, end] : sharing_ ? sharing_->updated() : std::vector<Sharing::Range>{{0, decayed}}) step(first, end, decay);
   }
+  step(decayed, total, 0);
 
   UpdateResult result;
   device.copy_to_host(&result.grad_norm, norm_.data(), sizeof result.grad_norm);

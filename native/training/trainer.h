@@ -52,7 +52,8 @@ class Trainer {
   Tensor arena(const Buffer& b) const { return Tensor(b.data(), dtype_, {model_.table().total()}); }
   // The norm of the gradient goes to norm_, on the device.
   void measure_norm();
-  // Queues the layers' weights from the ranks that have updated them, where they are out of date, and notes when each has come.
+  // Queues the next layer's weights from the ranks that have updated them, and notes when they have come; and all layers' that are still out of date.
+  void gather_layer();
   void gather_layers();
 
   Gemma& model_;
@@ -61,8 +62,7 @@ class Trainer {
   Buffer gradients_, exp_avg_, exp_avg_sq_;
   Buffer norm_;  // float64 [1], of the gradient
   std::optional<Sharing> sharing_;
-  bool layers_out_of_date_ = false;  // weights that passes read
-  std::vector<int64_t> arrivals_;  // by layer: how many collectives were queued when its weights were
+  std::vector<int64_t> arrivals_;  // by layer: how many collectives were queued when its weights were; layers behind these are out of date
   bool copies_out_of_date_ = false;  // all that others have updated
 };
 

@@ -94,6 +94,8 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
   float* const own = all + slices.rank * R * kSliceStatistics;
   float* const merged = slices.merged.as<float>();
   const int32_t* const target = targets.as<int32_t>();
+  const auto dx_queued = [&] { if (slices.dx_queued) slices.dx_queued(); };
+  const auto nothing_here = [&] { device.zero(dx.data, size_t(dx.bytes())), dx_queued(); };
   switch (device.kind) {
     case DeviceKind::cpu: {
       const cpu::CrossEntropy& backend = GT_PICK(cpu::cross_entropy);
@@ -101,10 +103,11 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
       backend.slice_statistics(device.threads(), own, logits.data, logits.dtype, target, slices.first, R, V);
       slices.exchange();
       backend.merge(device.threads(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), merged, all, target, slices.size, R);
-      if (V == 0) return device.zero(dx.data, size_t(dx.bytes()));
+      if (V == 0) return nothing_here();
       backend.slice_gradient(device.threads(), logits.data, logits.dtype, merged, target, slices.first, R, V);
       const Tensor& dlogits = logits;
       matmul_backward_input(device, dx, dlogits, weight);
+      dx_queued();
       matmul_backward_weight(device, dweight, dlogits, x);
       return;
     }
@@ -115,8 +118,10 @@ void linear_cross_entropy_of_slice(Device& device, const Tensor& loss, const Ten
       backend.slice_statistics(device.gpu(), own, logits.as<bf16>(), target, slices.first, R, V);
       slices.exchange();
       backend.merge(device.gpu(), loss.as<float>(), entropy.as<float>(), correct.as<int32_t>(), merged, all, target, slices.first, slices.size, R);
-      if (V == 0) return device.zero(dx.data, size_t(dx.bytes()));
-      return backend.slice_gradient(device.gpu(), dx.as<bf16>(), dweight.as<float>(), logits.as<bf16>(), merged, x.as<bf16>(), weight.as<bf16>(), R, V, C);
+      if (V == 0) return nothing_here();
+      backend.slice_dx(device.gpu(), dx.as<bf16>(), logits.as<bf16>(), merged, weight.as<bf16>(), R, V, C);
+      dx_queued();
+      return backend.slice_dweight(device.gpu(), dweight.as<float>(), logits.as<bf16>(), merged, x.as<bf16>(), R, V, C);
     }
   }
 }

@@ -33,6 +33,8 @@ struct VocabularySlices {
   Tensor merged;           // room: float32 [R, 4]
   // Called when statistics[rank] is queued; queues the others.
   std::function<void()> exchange;
+  // Called, where it is given, when dx is queued, before dweight.
+  std::function<void()> dx_queued = {};
 };
 constexpr int64_t kSliceStatistics = 5;
 

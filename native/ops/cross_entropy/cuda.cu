@@ -180,7 +180,7 @@ struct SoftmaxGradient {
 
 // dx sums over the vocabulary: rows are few, so blocks share the sum. By the vocabulary alone: a row's bits do not depend on its batch.
 constexpr int64_t kVocabularyChunk = 32768;
-// Of the weight and of x; apart from what follows by one line of 256 bytes.
+// Of a matrix; one line of memory, apart from what follows.
 constexpr size_t kAmaxBytes = 256;
 
 void forward(Context& context, float* loss, float* entropy, int32_t* correct, const void* logits, DType type, const int32_t* targets, int64_t R, int64_t V) {
@@ -188,19 +188,32 @@ void forward(Context& context, float* loss, float* entropy, int32_t* correct, co
   else statistics(context, loss, entropy, correct, nullptr, static_cast<const float*>(logits), targets, R, V);
 }
 
-// dx (=) and dweight (+=) from logits and what makes gradients of them. `amax`: 256 bytes of room, `part`: [parts, R, C].
-void gradient(Context& context, bf16* dx, float* dweight, const bf16* logits, const SoftmaxRow* softmax, const bf16* x, const bf16* weight, uint32_t* amax, float* part, int64_t R, int64_t V, int64_t C) {
+// The power of two by which a matrix becomes fp16, on the code path that scales; `amax`: room for it.
+template <Level kLevel>
+void measure(Context& context, uint32_t* amax, const bf16* matrix, int64_t rows, int64_t columns) {
+  if constexpr (!Format<kLevel>::kScaled) return;
+  context.zero(amax, kAmaxBytes);
+  launch_amax(context, amax, matrix, rows, columns, columns);
+}
+
+// dx (=), from logits and what makes gradients of them; `part`: [parts, R, C].
+void gradient_of_x(Context& context, bf16* dx, const bf16* logits, const SoftmaxRow* softmax, const bf16* weight, uint32_t* amax, float* part, int64_t R, int64_t V, int64_t C) {
   with_level(context.level, [&](auto level) {
     constexpr Level kLevel = decltype(level)::value;
-    if constexpr (Format<kLevel>::kScaled) {
-      context.zero(amax, kAmaxBytes);
-      launch_amax(context, amax, weight, V, C, C);
-      launch_amax(context, amax + 1, x, R, C, C);
-    }
+    measure<kLevel>(context, amax, weight, V, C);
     const SoftmaxGradient<kLevel> dlogits{logits, int(V), softmax};
     launch_gemm<kLevel, Lines::along, Lines::across, false>(context, dlogits, Matrix<kLevel>{weight, int(C), amax}, part, R, C, V, kVocabularyChunk);
     sum_parts<false>(context, dx, part, R * C, divide_up(V, kVocabularyChunk));
-    launch_gemm<kLevel, Lines::across, Lines::across, true>(context, dlogits, Matrix<kLevel>{x, int(C), amax + 1}, dweight, V, C, R, R);
+  });
+}
+
+// dweight (+=)
+void gradient_of_weight(Context& context, float* dweight, const bf16* logits, const SoftmaxRow* softmax, const bf16* x, uint32_t* amax, int64_t R, int64_t V, int64_t C) {
+  with_level(context.level, [&](auto level) {
+    constexpr Level kLevel = decltype(level)::value;
+    measure<kLevel>(context, amax, x, R, C);
+    const SoftmaxGradient<kLevel> dlogits{logits, int(V), softmax};
+    launch_gemm<kLevel, Lines::across, Lines::across, true>(context, dlogits, Matrix<kLevel>{x, int(C), amax}, dweight, V, C, R, R);
   });
 }
 
@@ -208,10 +221,12 @@ void linear(Context& context, float* loss, float* entropy, int32_t* correct, bf1
   matmul.forward(context, logits, DType::bf16, x, weight, R, V, C);
 
   const size_t softmax_bytes = size_t(R) * sizeof(SoftmaxRow);
-  char* memory = static_cast<char*>(context.scratch(kAmaxBytes + softmax_bytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
-  SoftmaxRow* softmax = reinterpret_cast<SoftmaxRow*>(memory + kAmaxBytes);
+  char* memory = static_cast<char*>(context.scratch(2 * kAmaxBytes + softmax_bytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
+  uint32_t* amax = reinterpret_cast<uint32_t*>(memory);
+  SoftmaxRow* softmax = reinterpret_cast<SoftmaxRow*>(memory + 2 * kAmaxBytes);
   statistics(context, loss, entropy, correct, softmax, logits, targets, R, V);
-  gradient(context, dx, dweight, logits, softmax, x, weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes + softmax_bytes), R, V, C);
+  gradient_of_x(context, dx, logits, softmax, weight, amax, reinterpret_cast<float*>(memory + 2 * kAmaxBytes + softmax_bytes), R, V, C);
+  gradient_of_weight(context, dweight, logits, softmax, x, amax + kAmaxBytes / sizeof *amax, R, V, C);
 }
 
 const int32_t* staged(Context& context, const int32_t* ids, int64_t n) { return static_cast<const int32_t*>(context.stage(ids, size_t(n) * sizeof *ids)); }
@@ -224,13 +239,17 @@ void merge(Context& context, float* loss, float* entropy, int32_t* correct, floa
   launch(context, unsigned(divide_up<int64_t>(R, kThreads)), kThreads, 0, merge_kernel, loss, entropy, correct, reinterpret_cast<SoftmaxRow*>(merged), statistics, staged(context, targets, R), first, slices, R);
 }
 
-void slice_gradient(Context& context, bf16* dx, float* dweight, const bf16* logits, const float* merged, const bf16* x, const bf16* weight, int64_t R, int64_t V, int64_t C) {
+void slice_dx(Context& context, bf16* dx, const bf16* logits, const float* merged, const bf16* weight, int64_t R, int64_t V, int64_t C) {
   char* memory = static_cast<char*>(context.scratch(kAmaxBytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
-  gradient(context, dx, dweight, logits, reinterpret_cast<const SoftmaxRow*>(merged), x, weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes), R, V, C);
+  gradient_of_x(context, dx, logits, reinterpret_cast<const SoftmaxRow*>(merged), weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes), R, V, C);
+}
+
+void slice_dweight(Context& context, float* dweight, const bf16* logits, const float* merged, const bf16* x, int64_t R, int64_t V, int64_t C) {
+  gradient_of_weight(context, dweight, logits, reinterpret_cast<const SoftmaxRow*>(merged), x, static_cast<uint32_t*>(context.scratch(kAmaxBytes)), R, V, C);
 }
 
 }  // namespace
 
-const gpu::CrossEntropy cross_entropy = {forward, linear, slice_statistics, merge, slice_gradient};
+const gpu::CrossEntropy cross_entropy = {forward, linear, slice_statistics, merge, slice_dx, slice_dweight};
 
 }  // namespace gt::GT_GPU

@@ -14,10 +14,11 @@ struct CrossEntropy {
   // Of a slice [first, first + V) of the vocabulary; targets are ids of the whole. statistics [R, 5]: peak, mass, moment, the target's logit
   // (0 where it is in another slice), and the lowest id of the peak as an int32's bits.
   void (*slice_statistics)(Context&, float* statistics, const bf16* logits, const int32_t* targets, int64_t first, int64_t R, int64_t V);
-  // statistics [slices, R, 5] in the order of ids; merged [R, 4] is for slice_gradient of the slice that begins at `first`
+  // statistics [slices, R, 5] in the order of ids; merged [R, 4] is for the gradients of the slice that begins at `first`
   void (*merge)(Context&, float* loss, float* entropy, int32_t* correct, float* merged, const float* statistics, const int32_t* targets, int64_t first, int64_t slices, int64_t R);
   // dx (=) and dweight (+=) of the slice
-  void (*slice_gradient)(Context&, bf16* dx, float* dweight, const bf16* logits, const float* merged, const bf16* x, const bf16* weight, int64_t R, int64_t V, int64_t C);
+  void (*slice_dx)(Context&, bf16* dx, const bf16* logits, const float* merged, const bf16* weight, int64_t R, int64_t V, int64_t C);
+  void (*slice_dweight)(Context&, float* dweight, const bf16* logits, const float* merged, const bf16* x, int64_t R, int64_t V, int64_t C);
 };
 
 }  // namespace gt::gpu
