@@ -323,7 +323,7 @@ describe('suite roofline', () => {
     const results = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
     const { results: rows } = await run('all', results);
     const page = renderPage([resultFile('roofline', rows)]);
-    expect(page).toContain('reduce-scatter of the body&#39;s gradients, bfloat16');
+    expect(page).toContain('reduce-scatter of the body&#39;s gradients, float32');
     expect(page).toContain('this CPU, 16 x 277 tokens');
     expect(page).not.toMatch(/NaN|undefined|\[object/);
   });

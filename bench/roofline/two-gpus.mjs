@@ -11,18 +11,18 @@ const STEPS = 4;
 
 /** What crosses the bus, by design. Sizes in bytes each way and GPU. */
 export const TWO_GPU_DESIGNS = {
-  'as built, bfloat16 wire': {
-    summary:
-      'each GPU has half of the sequences, half of the vocabulary for all of them, and updates half of the body; its gradients cross in bfloat16',
-    build: (step) => sharded(step, { wireBytes: 2 }),
-  },
   'as built, float32 wire': {
-    summary: 'the same, with the gradients of the body in float32',
+    summary:
+      'each GPU has half of the sequences, half of the vocabulary for all of them, and updates half of the body; its gradients cross in float32',
     build: (step) => sharded(step, { wireBytes: 4 }),
+  },
+  'as built, bfloat16 wire': {
+    summary: 'the same, with the gradients of the body in bfloat16',
+    build: (step) => sharded(step, { wireBytes: 2 }),
   },
   'all hidden, float32 wire': {
     summary:
-      "the same, with the head's exchanges behind its products, and the next batch's embedding rows behind AdamW of the body",
+      "the same, with the head's own rows first while the other's come, and the next batch's embedding rows behind AdamW",
     build: (step) => sharded(step, { wireBytes: 4, hidden: true }),
   },
   'not sharded, bfloat16 wire': {
@@ -170,15 +170,19 @@ function sharded(step, { wireBytes, hidden = false }) {
       seconds: step.norm(body + embedding / 2) + fromWire,
       after: upTo(layers).map((l) => `gradients ${l}`),
     },
-    { name: 'adamw embedding', seconds: step.adamw(embedding / 2), after: ['norm sum'] },
-    ...upTo(layers).map((l) => ({ name: `adamw ${l}`, seconds: (step.adamw(body) + clear) / layers })),
+    ...upTo(layers).map((l) => ({
+      name: `adamw ${l}`,
+      seconds: (step.adamw(body) + clear) / layers,
+      after: l === 0 ? ['norm sum'] : [],
+    })),
+    { name: 'adamw embedding', seconds: step.adamw(embedding / 2) },
   ];
   const transfers = [
     hidden
       ? {
           what: "the next batch's embedding rows that the other has, bfloat16",
           when: 'after AdamW of the embedding',
-          hiddenBehind: 'AdamW of the body',
+          hiddenBehind: 'nothing',
           bytes: (tokens / 2) * C * 2,
           pieces: [{ name: 'rows', after: ['before adamw embedding'] }],
         }
@@ -205,10 +209,10 @@ function sharded(step, { wireBytes, hidden = false }) {
     },
     {
       what: "partial dx of the other's rows, bfloat16",
-      when: hidden ? "after the head's dx" : 'after the head',
-      hiddenBehind: hidden ? "the head's dW" : 'nothing',
+      when: "after the head's dx",
+      hiddenBehind: "the head's dW",
       bytes: (supervised / 2) * C * 2,
-      pieces: [{ name: 'dx', after: [hidden ? 'dx of the head' : 'dW of the head'] }],
+      pieces: [{ name: 'dx', after: ['dx of the head'] }],
     },
     {
       what: `reduce-scatter of the body's gradients, ${wireBytes === 4 ? 'float32' : 'bfloat16'}`,
@@ -233,10 +237,10 @@ function sharded(step, { wireBytes, hidden = false }) {
     },
     {
       what: "all-gather of the body's weights, bfloat16",
-      when: 'after the embedded rows',
-      hiddenBehind: 'forward of the blocks before',
+      when: 'the first half as AdamW ends each block, the rest after the embedded rows',
+      hiddenBehind: 'AdamW of the rest; forward of the blocks before',
       bytes: linear,
-      pieces: perBlock(layers, 'weights', (l) => ['rows', `before adamw ${l}`]),
+      pieces: perBlock(layers, 'weights', (l) => [...(l < layers / 2 ? [] : ['rows']), `before adamw ${l}`]),
     },
   ];
   return { computations, transfers };

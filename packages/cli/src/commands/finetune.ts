@@ -63,13 +63,11 @@ const options = {
   localSize: count('How many ranks this machine has.', null, 1),
   address: text('Where ranks meet: tcp:host:port of rank 0, or unix:/folder/socket on one machine.'),
   collectives: oneOf(['auto', 'gloo', 'nccl'], 'auto', 'What carries gradients between ranks; auto: nccl for cuda'),
-  gradientWire: {
-    default: null,
-    help: 'What gradients are on the way between ranks; sums are float32 (float32, bfloat16). Default: float32 on the CPU, bfloat16 on GPUs.',
-    expected: 'float32 or bfloat16',
-    accepts: (value: unknown): value is 'float32' | 'bfloat16' | null =>
-      value === null || value === 'float32' || value === 'bfloat16',
-  },
+  gradientWire: oneOf(
+    ['float32', 'bfloat16'],
+    'float32',
+    'What gradients are on the way between ranks; bfloat16 for links below 5 GB/s. Sums are float32',
+  ),
   sharded: {
     ...flag(
       'Each rank trains its slice of the vocabulary and updates its share of every layer. --no-sharded: all of it.',
@@ -140,7 +138,7 @@ async function train(given: Given, context: Context, own?: Own): Promise<number>
     threads: place === null ? given.threads : threadsOf(given.threads, place),
   };
   checkDevice(device.device);
-  const wire = given.gradientWire ?? (given.device === 'cpu' ? 'float32' : 'bfloat16');
+  const wire = given.gradientWire;
   const settings = { ...trainOptions(context, given), outputDir: given.outputDir };
 
   const known = await byRankZero(group, 'output folder', () => claimFolder(settings));
