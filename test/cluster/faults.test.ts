@@ -107,6 +107,17 @@ describe('a rank', () => {
       expect(stderr).toMatch(/0\.002/);
     }
   });
+  it('on another instruction set stops all: sums would be rounded otherwise', async () => {
+    const words = (rank: number) =>
+      finetuneWords(rows, at('instructions'), 2, {
+        more: ['--rank', `${rank}`, '--world-size', '2', '--address', 'tcp:127.0.0.1:29735'],
+      });
+    const lower = launch(words(1), { GEMMATUNE_CPU: 'portable' });
+    for (const { status, stderr } of await Promise.all([launch(words(0)).ended, lower.ended])) {
+      expect(status, stderr).toBe(2);
+      expect(stderr).toMatch(/Rank 1 differs from rank 0: instructionSet is 'portable'/);
+    }
+  });
 });
 
 it('a port that is in use is said so', async () => {

@@ -1,7 +1,7 @@
 /** One fine-tuning run, as `finetune` and `quickstart` have it: rows → training, with evaluation before and after → folder and report. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Group, Model, SharingOptions } from '@gemmatune/engine';
+import { type Group, type Model, type SharingOptions, systemInfo } from '@gemmatune/engine';
 import type { TargetFormat } from '@gemmatune/template';
 import {
   type LogRow,
@@ -106,7 +106,10 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   if (together) context.note(`${together}.`);
   const trainer = new Trainer(model, {
     ...{ trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train },
-    ...(ranks && { ranks: ranks.group, description: { ...ranks.sharing, collectives: collectives! } }),
+    ...(ranks && {
+      ranks: ranks.group,
+      description: { ...ranks.sharing, collectives: collectives!, ...arithmeticOf(model) },
+    }),
   });
   trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
@@ -182,6 +185,11 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
 /** A rank that was not asked itself stops because another one was. */
 function stoppedAs(signal: AbortSignal): 'interrupted' | 'preempted' {
   return !signal.aborted || stoppedStatus(signal) === PREEMPTED ? 'preempted' : 'interrupted';
+}
+
+/** What decides how numbers are rounded: ranks that differ in it would drift apart. GEMMATUNE_CPU lowers the instruction set. */
+function arithmeticOf({ dtype, device }: Model): Record<string, string> {
+  return { dtype, device, ...(device === 'cpu' && { instructionSet: systemInfo().instructionSet }) };
 }
 
 /**
