@@ -86,7 +86,9 @@ std::shared_ptr<Comm> of(Comm* comm) {
   const std::lock_guard lock(comms_mutex);
   return comms.at(comm);
 }
+// What was never flushed holds the communicator that holds it.
 void drop(Comm* comm) {
+  const auto unflushed = std::move(comm->queued);
   const std::lock_guard lock(comms_mutex);
   comms.erase(comm);
 }

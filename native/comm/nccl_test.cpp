@@ -3,9 +3,11 @@
 #include <sys/mount.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -14,6 +16,7 @@
 #include "comm/nccl_library.h"
 #include "comm/operands.h"
 #include "comm/test_ranks.h"
+#include "core/arena.h"
 #include "gpu/emulated_runtime.h"
 #include "gpu/emulator.h"
 #include "testing/check.h"
@@ -84,6 +87,7 @@ template <class T> T number(double v) { return T(v); }
 template <> bf16 number<bf16>(double v) { return to_bf16(float(v)); }
 template <class T> double value(T v) { return double(v); }
 template <> double value<bf16>(bf16 v) { return to_float(v); }
+template <class T> bool same_bits(T a, T b) { return !std::memcmp(&a, &b, sizeof a); }
 template <class T> constexpr double kEpsilon = 0;  // int32 is exact
 template <> constexpr double kEpsilon<float> = 0x1p-24;
 template <> constexpr double kEpsilon<bf16> = 0x1p-8;
@@ -102,10 +106,9 @@ template <class T>
 struct Values {
   Device& device;
   int64_t n;
-  char* data;
-  Values(Device& device, const std::vector<T>& v) : device(device), n(int64_t(v.size())), data(static_cast<char*>(device.allocate(2 * bytes()))) { device.upload(data, v.data(), bytes()); }
-  ~Values() { device.release(data, 2 * bytes()); }
-  Values(const Values&) = delete;
+  Buffer memory;
+  char* data = memory.data();
+  Values(Device& device, const std::vector<T>& v) : device(device), n(int64_t(v.size())), memory(device, int64_t(2 * bytes())) { device.upload(data, v.data(), bytes()); }
   size_t bytes() const { return size_t(n) * sizeof(T); }
   Tensor tensor() const { return Tensor(data, dtype_of<T>::value, {n}); }
   std::vector<T> read() const {
@@ -151,10 +154,10 @@ void every_collective(const Rank& r, int64_t n) {
   for (int from = 0; from < r.size; from++) {
     const std::vector<T> theirs = numbers<T>(from, n);
     const int64_t at = comm::first_of(parts, from);
-    check(!std::memcmp(theirs.data() + at, all.data() + at, size_t(parts[size_t(from)]) * sizeof(T)), "all_gather: rank ", from, "'s part is wrong");
+    check(std::equal(theirs.begin() + at, theirs.begin() + at + parts[size_t(from)], all.begin() + at, same_bits<T>), "all_gather: rank ", from, "'s part is wrong");
   }
   const std::vector<T> last = numbers<T>(r.size - 1, n), got = sent.read();
-  check(!std::memcmp(last.data(), got.data(), got.size() * sizeof(T)), "broadcast: not what rank ", r.size - 1, " gave");
+  check(std::equal(last.begin(), last.end(), got.begin(), got.end(), same_bits<T>), "broadcast: not what rank ", r.size - 1, " gave");
 }
 
 }  // namespace

@@ -132,7 +132,12 @@ class RuntimeContext final : public Context {
       return nullptr;
     }
     check_cuda(status, "allocating device memory");
-    zero(p, bytes);
+    try {
+      zero(p, bytes);
+    } catch (...) {
+      cudaFree(p);
+      throw;
+    }
     return p;
   }
   // Called by destructors: what goes wrong is kept for the next wait.
