@@ -36,6 +36,16 @@ export const options = () => ({
   recompute: 'none',
 });
 
+export const group = () => ({
+  rank: 0,
+  size: 1,
+  address: 'unix:/nowhere/socket',
+  run: '',
+  description: '',
+  joinTimeout: 1,
+  rankTimeout: 1,
+});
+export const sharing = () => ({ collectives: 'auto', wire: 'float32', sharded: true });
 export const batch = () => ({
   tokens: Int32Array.of(2, 5, 6, 7, 8),
   targets: Int32Array.of(5, 6, 7, 8, -100),

@@ -17,7 +17,7 @@ const model = new addon.Model(
 );
 const tokens = new Int32Array(2048).fill(5);
 const work = {
-  accumulate: () => model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }),
+  accumulate: () => model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }, true),
   generate: () => model.generate(Int32Array.of(2), Int32Array.of(0, 1), { maxNewTokens: 2000, stopIds: new Int32Array(),
     temperature: 0, topK: 0, topP: 1, seed: 0, batchSize: 1 }, () => {}),
 };
@@ -78,9 +78,9 @@ describe('workers', () => {
         const model = new addon.Model(
           { ...${JSON.stringify(config())}, fullAttention: Uint8Array.of(0, 1) }, ${JSON.stringify(options())});
         const batch = { tokens: Int32Array.of(2, 5, 6), targets: Int32Array.of(5, 6, -100), starts: Int32Array.of(0, 3) };
-        model.initialize(1, 0.02).then(() => model.accumulate(batch)).then((m) => {
+        model.initialize(1, 0.02).then(() => model.accumulate(batch, true)).then((m) => {
           parentPort.postMessage(m.targets);
-          model.accumulate(batch);
+          model.accumulate(batch, true);
         });`);
       expect(await once(worker, 'message')).toEqual([2]);
       await worker.terminate();
@@ -97,7 +97,7 @@ describe('workers', () => {
       (async () => {
         await model.initialize(1, 0.02);
         let last;
-        for (let i = 0; i < 10; i++) last = await model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 200, 500) });
+        for (let i = 0; i < 10; i++) last = await model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 200, 500) }, true);
         parentPort.postMessage([last.lossSum, await model.read('gradient', 0)]);
       })();`;
     const alone = await once(inWorker(code), 'message');
@@ -131,7 +131,7 @@ describe('the event loop', () => {
   it('turns while a micro-batch is computed', async () => {
     const tokens = Int32Array.from({ length: 2048 }, (_, i) => i % 512);
     let running = true;
-    const done = model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }).finally(() => {
+    const done = model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }, true).finally(() => {
       running = false;
     });
     let turns = 0;

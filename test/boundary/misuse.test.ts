@@ -1,6 +1,6 @@
 // Whatever is passed to the addon, it answers with an error that has a code and a sentence, and the model works on afterwards.
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { addon, batch, config, generateOptions, options, update } from './addon.js';
+import { addon, batch, config, generateOptions, group, options, sharing, update } from './addon.js';
 
 /** The error of a call, thrown or rejected. */
 async function refusal(call: () => unknown): Promise<NodeJS.ErrnoException> {
@@ -123,7 +123,25 @@ describe('an open model', () => {
       ['score.tokens', (w) => model.score({ ...batch(), tokens: w })],
       ['score.targets', (w) => model.score({ ...batch(), targets: w })],
       ['score.starts', (w) => model.score({ ...batch(), starts: w })],
-      ['accumulate', (w) => model.accumulate(w)],
+      ['accumulate', (w) => model.accumulate(w, true)],
+      ['accumulate.last', (w) => model.accumulate(batch(), w)],
+      ['share.group', (w) => model.share(w, sharing())],
+      ...Object.keys(sharing()).map((name): [string, (w: unknown) => unknown] => [
+        `share.${name}`,
+        (w) => model.share(new addon.Group(group()), { ...sharing(), [name]: w }),
+      ]),
+      ['Group', (w) => new addon.Group(w)],
+      ...Object.keys(group()).map((name): [string, (w: unknown) => unknown] => [
+        `Group.${name}`,
+        (w) => {
+          const right = (name === 'size' || name.endsWith('Timeout')) && w === 1;
+          const text = ['address', 'run', 'description'].includes(name) && w === 'x';
+          if (right || text) throw new TypeError('skipped: this is right');
+          return new addon.Group({ ...group(), [name]: w });
+        },
+      ]),
+      ['gather.what', (w) => new addon.Group(group()).gather(w === 'x' ? 1 : w, new Uint8Array(1))],
+      ['gather.mine', (w) => new addon.Group(group()).gather('what', w)],
       ['update', (w) => model.update(w)],
       ...Object.keys(update()).map((name): [string, (w: unknown) => unknown] => [
         `update.${name}`,
@@ -168,7 +186,7 @@ describe('an open model', () => {
     ['an empty batch', { tokens: Int32Array.of(), targets: Int32Array.of(), starts: Int32Array.of(0) }],
   ])('refuses a batch with %s', async (_, wrong) => {
     for (const method of ['score', 'accumulate'])
-      expect((await refusal(() => model[method]({ ...batch(), ...wrong }))).code, method).toMatch(
+      expect((await refusal(() => model[method]({ ...batch(), ...wrong }, true))).code, method).toMatch(
         /ERR_GEMMATUNE_(ARGUMENT|SHAPE)/,
       );
     if (!('targets' in wrong) || 'tokens' in wrong) {
@@ -212,7 +230,7 @@ describe('an open model', () => {
     ['maxGradNorm', [-1, Number.NaN]],
     ['seed', [1.5, Number.NaN]],
   ])('refuses a wrong %s of update, and leaves the weights alone', async (name, values) => {
-    await model.accumulate(batch());
+    await model.accumulate(batch(), true);
     const before = await model.read('weight', 0);
     for (const value of values)
       expect((await refusal(() => model.update({ ...update(), [name]: value }))).code, `${name} = ${value}`).toBe(
@@ -256,7 +274,7 @@ describe('an open model', () => {
   it('takes training calls only when trainable', async () => {
     const frozen = new addon.Model(config(), { ...options(), trainable: false });
     for (const call of [
-      () => frozen.accumulate(batch()),
+      () => frozen.accumulate(batch(), true),
       () => frozen.update(update()),
       () => frozen.read('exp_avg', 0),
     ])
@@ -281,7 +299,7 @@ describe('an open model', () => {
   });
 
   it('refuses a second call while one runs, and takes it afterwards', async () => {
-    const first = model.accumulate(batch());
+    const first = model.accumulate(batch(), true);
     for (const call of [() => model.score(batch()), () => model.update(update()), () => model.dispose()])
       expect((await refusal(call)).code).toBe('ERR_GEMMATUNE_BUSY');
     await first;
@@ -308,7 +326,7 @@ describe('a disposed model', () => {
       () => model.cancel(),
       () => model.initialize(1, 0.02),
       () => model.score(batch()),
-      () => model.accumulate(batch()),
+      () => model.accumulate(batch(), true),
       () => model.update(update()),
       () => model.read('weight', 0),
       () => model.generate(tokens, starts, generateOptions()),
