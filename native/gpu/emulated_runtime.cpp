@@ -106,8 +106,10 @@ void check_parameter(gpu::Context& context, const void* parameter, size_t bytes,
     memcpy(&p, static_cast<const char*>(parameter) + at, sizeof p);
     const auto* piece = piece_of(p);
     if (piece && piece->second.device == device) continue;
-    // Any bytes of a struct can look like an address of the host (an int beside what its padding held): only those of another device count.
-    if (!is_pointer && (!piece || piece->second.device == kHost)) continue;
+    // Any bytes of a struct can look like an address (an int beside what its padding held): only those of another device count, and none whose lower half
+    // may be such an int.
+    const bool may_be_int = uint32_t(reinterpret_cast<uintptr_t>(p)) < (1u << 24);
+    if (!is_pointer && (!piece || piece->second.device == kHost || may_be_int)) continue;
     if (p) throw Error(Code::kDevice, text("a kernel on device ", device, " is given an address that is not that device's: ", described(p)));
   }
 }
