@@ -131,7 +131,7 @@ describe('the event loop', () => {
   it('turns while a micro-batch is computed', async () => {
     const tokens = Int32Array.from({ length: 2048 }, (_, i) => i % 512);
     let running = true;
-    const done = model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }, true).finally(() => {
+    const done = model.accumulate({ tokens, targets: tokens, starts: Int32Array.of(0, 2048) }).finally(() => {
       running = false;
     });
     let turns = 0;

@@ -1,7 +1,7 @@
 // `gemmatune finetune` of the tiny golden model by several ranks, under each launcher, for tests: real processes of the built program.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -64,7 +64,7 @@ export function finetuneWords(
   train: string,
   outputDir: string,
   ranks: number,
-  { rowsOfUpdate = 12, updates = 6, more = [] as string[] } = {},
+  { rowsOfUpdate = 12, updates = 6, saveSteps = 3, learningRate = '1e-3', more = [] as string[] } = {},
 ): string[] {
   const options = {
     model: TINY,
@@ -74,10 +74,10 @@ export function finetuneWords(
     threads: '1',
     'per-device-train-batch-size': '1',
     'gradient-accumulation-steps': String(rowsOfUpdate / ranks),
-    'learning-rate': '1e-3',
+    'learning-rate': learningRate,
     'max-steps': String(updates),
     'logging-steps': '1',
-    'save-steps': '3',
+    'save-steps': String(saveSteps),
   };
   const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   return [process.execPath, PROGRAM, 'finetune', ...words, '--json', ...more];
@@ -102,12 +102,6 @@ export function resultOf(outputDir: string): Result {
 
 /** Whether a program can be run here. */
 export const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
-
-export function freshFolder(...parts: string[]): string {
-  const folder = join(...parts);
-  mkdirSync(folder, { recursive: true });
-  return folder;
-}
 
 /** Waits until `done`, or fails saying what was waited for and what was said meanwhile. */
 export async function until(what: string, seconds: number, done: () => boolean, said = () => ''): Promise<void> {
