@@ -28,6 +28,14 @@ export const choice = (description, values) => ({
 /** The parameter may be left out of a call. */
 export const optional = (parameter) => ({ ...parameter, optional: true });
 
+/** A drawn value that the request says in other words: "half past seven" for 07:30. */
+export class Said {
+  constructor(words, value) {
+    this.words = words;
+    this.value = value;
+  }
+}
+
 const SLOT = /\{(\w+)(?:=([^}]*))?\}/g;
 
 /**
@@ -58,8 +66,9 @@ export function ask({ parameters }, phrasing, random, heldOut = false) {
     .replace(SLOT, (_, name, fixed) => {
       const { schema, draw } = parameters[name];
       if (fixed === undefined) {
-        given[name] = draw(random, heldOut);
-        return given[name];
+        const drawn = draw(random, heldOut);
+        given[name] = drawn instanceof Said ? drawn.value : drawn;
+        return drawn instanceof Said ? drawn.words : drawn;
       }
       given[name] = schema.type === 'string' ? fixed : JSON.parse(fixed);
       return '';
