@@ -5,7 +5,7 @@ export default defineConfig({
   resolve: { conditions: ['@gemmatune/source'] },
   ssr: { resolve: { conditions: ['@gemmatune/source', 'node', 'import', 'default'] } },
   test: {
-    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.mjs'],
+    include: ['packages/*/src/**/*.test.ts', 'test/**/*.test.ts', 'bench/**/*.test.mjs', 'tools/**/*.test.mjs'],
     // A crash in native code must take down one worker, not the whole run.
     pool: 'forks',
     maxWorkers: 2,
