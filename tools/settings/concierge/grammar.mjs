@@ -10,144 +10,34 @@ import { choose, date, half, mistype, several, time, whole, withArticle } from '
 const SEED = 21;
 const ROWS_PER_FUNCTION = 25;
 
-const SINGLE_ITEMS = [
-  ...[
-    'a blanket',
-    'an iron',
-    'a toothbrush',
-    'a phone charger',
-    'a corkscrew',
-    'an umbrella',
-    'a sewing kit',
-    'a cot',
-    'a kettle',
-  ],
-  ...[
-    'a bathrobe',
-    'a hair dryer',
-    'a shaving kit',
-    'a foam pillow',
-    'a hot water bottle',
-    'a yoga mat',
-    'a power adapter',
-  ],
-];
-const COUNTED_ITEMS = [
-  ...[
-    'towels',
-    'pillows',
-    'blankets',
-    'coat hangers',
-    'water glasses',
-    'bathrobes',
-    'laundry bags',
-    'beach towels',
-    'shampoo bottles',
-  ],
-  ...['face cloths', 'chairs', 'candles'],
-];
-const DISHES = [
-  ...[
-    'a club sandwich',
-    'fries',
-    'a Caesar salad',
-    'tomato soup',
-    'a cheeseburger',
-    'scrambled eggs',
-    'orange juice',
-    'a cappuccino',
-  ],
-  ...[
-    'sparkling water',
-    'a margherita pizza',
-    'pancakes',
-    'a fruit salad',
-    'green tea',
-    'chicken curry',
-    'a cheese plate',
-    'an espresso',
-  ],
-  ...[
-    'spaghetti carbonara',
-    'a chocolate cake',
-    'a lemonade',
-    'red wine',
-    'grilled salmon',
-    'miso soup',
-    'a croissant',
-    'garlic bread',
-  ],
-];
-const THINGS = [
-  ...[
-    'shower',
-    'TV',
-    'toilet',
-    'bedside lamp',
-    'air conditioning',
-    'heating',
-    'minibar',
-    'safe',
-    'window',
-    'balcony door',
-    'wifi',
-  ],
-  ...[
-    'hair dryer',
-    'coffee machine',
-    'sink',
-    'remote control',
-    'door lock',
-    'ceiling light',
-    'phone',
-    'curtain rail',
-    'bathtub drain',
-  ],
-];
-const DESTINATIONS = [
-  ...[
-    'the airport',
-    'the central station',
-    'Café Luna',
-    'the opera house',
-    'Terminal 2',
-    'the Museum of Modern Art',
-    '14 Rose Street',
-  ],
-  ...[
-    'the harbour',
-    "St. Mary's Hospital",
-    'the conference centre',
-    'Victoria Square',
-    'the old town',
-    'Hotel Bellevue',
-    'the zoo',
-  ],
-  ...['Trattoria Rossi', 'the Olympic stadium', '220 King Road', 'the ferry terminal'],
-];
-const KINDS = [
-  ...[
-    'a pharmacy',
-    'a supermarket',
-    'a bakery',
-    'a museum',
-    'an ATM',
-    'a playground',
-    'a bookshop',
-    'an Italian restaurant',
-    'a park',
-  ],
-  ...[
-    'a post office',
-    'a sushi bar',
-    'a laundry',
-    'a jazz club',
-    'a cinema',
-    'a hairdresser',
-    'a vegan café',
-    'a flower shop',
-  ],
-];
+/** What stands between commas. */
+const listed = (text) => text.trim().split(/,\s+/);
+
+const SINGLE_ITEMS = listed(`
+  a blanket, an iron, a toothbrush, a phone charger, a corkscrew, an umbrella, a sewing kit, a cot,
+  a kettle, a bathrobe, a hair dryer, a shaving kit, a foam pillow, a hot water bottle, a yoga mat,
+  a power adapter`);
+const COUNTED_ITEMS = listed(`
+  towels, pillows, blankets, coat hangers, water glasses, bathrobes, laundry bags, beach towels,
+  shampoo bottles, face cloths, chairs, candles`);
+const DISHES = listed(`
+  a club sandwich, fries, a Caesar salad, tomato soup, a cheeseburger, scrambled eggs, orange juice,
+  a cappuccino, sparkling water, a margherita pizza, pancakes, a fruit salad, green tea, chicken curry,
+  a cheese plate, an espresso, spaghetti carbonara, a chocolate cake, a lemonade, red wine,
+  grilled salmon, miso soup, a croissant, garlic bread`);
+const THINGS = listed(`
+  shower, TV, toilet, bedside lamp, air conditioning, heating, minibar, safe, window, balcony door,
+  wifi, hair dryer, coffee machine, sink, remote control, door lock, ceiling light, phone,
+  curtain rail, bathtub drain`);
+const DESTINATIONS = listed(`
+  the airport, the central station, Café Luna, the opera house, Terminal 2, the Museum of Modern Art,
+  14 Rose Street, the harbour, St. Mary's Hospital, the conference centre, Victoria Square,
+  the old town, Hotel Bellevue, the zoo, Trattoria Rossi, the Olympic stadium, 220 King Road,
+  the ferry terminal`);
+const KINDS = listed(`
+  a pharmacy, a supermarket, a bakery, a museum, an ATM, a playground, a bookshop,
+  an Italian restaurant, a park, a post office, a sushi bar, a laundry, a jazz club, a cinema,
+  a hairdresser, a vegan café, a flower shop`);
 
 /** [function, how its values are drawn and said, phrasings] */
 const WAYS = [
@@ -396,31 +286,20 @@ const WAYS = [
 ];
 
 const OPENINGS = [
-  ...[
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    '',
-    'hi, ',
-    'hello, ',
-    'hey ',
-    'good evening, ',
-    'good morning, ',
-    'excuse me, ',
-    'sorry to bother you, ',
-  ],
-  ...[
-    'this is [Mrs Keller|Mr Okafor|Dr. Lindgren|Aisha Khan], ',
-    'hi there, [Tom Baker|Yuki Mori|Paula] speaking, ',
-    'um, ',
-    'ok ',
-  ],
-  ...['room [512|101|27|330] here, ', 'hi from [512|room 9|the third floor], '],
+  ...Array(9).fill(''),
+  'hi, ',
+  'hello, ',
+  'hey ',
+  'good evening, ',
+  'good morning, ',
+  'excuse me, ',
+  'sorry to bother you, ',
+  'this is [Mrs Keller|Mr Okafor|Dr. Lindgren|Aisha Khan], ',
+  'hi there, [Tom Baker|Yuki Mori|Paula] speaking, ',
+  'um, ',
+  'ok ',
+  'room [512|101|27|330] here, ',
+  'hi from [512|room 9|the third floor], ',
 ];
 const ENDINGS = ['', '', '', '', '.', '.', '!', ', thanks', ', thank you.', ', please', ' thx'];
 
