@@ -128,6 +128,12 @@ describe('learningRateAt by default', () => {
     );
     expect(ours.slice(3)).toEqual(rates({ ...input, compat: 'trl' }, 1, [4, 5, 10]));
   });
+
+  it.each(['linear', 'cosine'] as const)('%s ends a warm-up that is the whole run at the top', (lrSchedulerType) => {
+    const input = { learningRate: 2e-5, lrSchedulerType };
+    expect(rates({ ...input, maxSteps: 1, warmupRatio: 0.1 }, 1, [1])).toEqual([2e-5]);
+    expectClose(rates({ ...input, maxSteps: 4, warmupSteps: 4 }, 1, [1, 2, 3, 4]), [5e-6, 1e-5, 1.5e-5, 2e-5]);
+  });
 });
 
 describe('dueAfter', () => {

@@ -64,13 +64,16 @@ const LAMBDAS: Record<LrSchedulerType, Lambda> = {
 /**
  * Learning rate of update `step` (counted from 1). transformers uses lambda(step - 1), so that with warm-up its first update has
  * learning rate 0 and does nothing: `compat: 'trl'` does the same. By default warm-up updates use lambda(step): the ramp is
- * 1/W, 2/W, ..., 1 and no update is wasted. After warm-up both use lambda(step - 1).
+ * 1/W, 2/W, ..., 1 and no update is wasted, also where the whole run warms up. After warm-up both use lambda(step - 1).
  */
 export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, options: TrainOptions): number {
   const lambda = LAMBDAS[options.lrSchedulerType];
   const done = step - 1;
-  const t = options.compat === 'trl' || done >= warmupSteps ? done : step;
-  return options.learningRate * lambda(t, warmupSteps, maxSteps);
+  const factor =
+    options.compat === 'trl' || done >= warmupSteps
+      ? lambda(done, warmupSteps, maxSteps)
+      : lambda(step, warmupSteps, Math.max(maxSteps, warmupSteps + 1)); // with T = W linear decay would be 0 at the top of the ramp
+  return options.learningRate * factor;
 }
 
 /** What follows update `step`, as transformers' DefaultFlowCallback decides; only the default also logs the last update always. */
