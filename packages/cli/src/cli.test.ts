@@ -21,7 +21,7 @@ describe('dispatch', () => {
     const own = await gemmatune(['finetune', '--help']);
     expect(own.status).toBe(0);
     expect(own.stdout).toContain('--learning-rate');
-    expect(own.stdout).toContain('[0.00002]');
+    expect(own.stdout).toContain('[by the number of rows; 0.00002 with compat trl]');
     expect(own.stdout).toContain('--output-dir');
   });
 

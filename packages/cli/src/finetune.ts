@@ -7,7 +7,10 @@ import {
   type LogRow,
   learningRateAt,
   type PassPlan,
+  type Plan,
   prepareOutput,
+  type RowSettings,
+  type RunOptions,
   refuseOccupied,
   type TrainEvent,
   Trainer,
@@ -59,6 +62,8 @@ export interface FinetuneResult {
   train_loss: number | null;
   train_rows: number;
   eval_rows: number;
+  /** Options that were left out and followed from the number of rows, with their values. */
+  by_rows: Partial<RowSettings>;
   before: Metrics | null;
   after: Metrics | null;
   /** Trained on, earlier parts of a resumed run included. */
@@ -102,8 +107,6 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   const { outputDir, masterWeights } = train;
   await using model = await loadModel(folder, request.device, context, { trainable: true, masterWeights });
   const collectives = ranks && (await model.share(ranks.group, ranks.sharing)).collectives;
-  const together = ranks && ranksText(ranks.group, request.device.device, collectives!, train);
-  if (together) context.note(`${together}.`);
   const trainer = new Trainer(model, {
     ...{ trainRows: rows.rows, evalRows: evalRows?.rows ?? [], options: train },
     ...(ranks && {
@@ -111,6 +114,10 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
       description: { ...ranks.sharing, collectives: collectives!, ...arithmeticOf(model) },
     }),
   });
+  const together = ranks && ranksText(ranks.group, request.device.device, collectives!, trainer.options);
+  if (together) context.note(`${together}.`);
+  const decided = byRowsText(trainer, rows.rows.length);
+  if (decided !== null) context.note(decided);
   trainer.planPasses(); // what does not fit the device is refused before the long work
   const counts = { train_rows: rows.rows.length, eval_rows: evalRows?.rows.length ?? 0 };
 
@@ -122,6 +129,7 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     global_step: end.step,
     train_loss: null,
     ...counts,
+    by_rows: trainer.byRows,
     before,
     after: null,
     tokens: watched.tokens,
@@ -148,7 +156,7 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
     base_model: request.baseModel,
     dataset: request.dataset,
     ...counts,
-    settings: shownSettings(settings),
+    settings: shownSettings({ ...trainer.options, format }),
     ...(before && after && { before, after, evaluation: evaluationText(request, questions.length) }),
   };
   await writeRunRecord(outputDir, record);
@@ -288,6 +296,29 @@ export function planText({ passes, tokens, bytes, available, recompute }: PassPl
   return `${count} of up to ${tokens.toLocaleString('en')} tokens an update${memory}${how}`;
 }
 
+/** `300 rows: learning rate 0.0001, 3 epochs, 8 rows an update; why: docs/settings.md`, of what was left out; null where nothing was. */
+export function byRowsText(
+  trainer: {
+    byRows: Trainer['byRows'];
+    options: Pick<RunOptions, 'packing'>;
+    plan: Pick<Plan, 'itemsPerBatch' | 'batchesPerUpdate'>;
+  },
+  rows: number,
+): string | null {
+  const { learningRate, numTrainEpochs, perDeviceTrainBatchSize: batch, lrSchedulerType, warmupRatio } = trainer.byRows;
+  const items = trainer.options.packing ? 'packs' : 'rows';
+  const ofUpdate = trainer.plan.itemsPerBatch * trainer.plan.batchesPerUpdate;
+  const parts: string[] = [];
+  if (learningRate !== undefined) parts.push(`learning rate ${learningRate}`);
+  if (numTrainEpochs !== undefined) parts.push(`${numTrainEpochs} ${numTrainEpochs === 1 ? 'epoch' : 'epochs'}`);
+  if (batch !== undefined && batch !== ofUpdate) parts.push(`${batch} ${items} a micro-batch`);
+  if (batch !== undefined) parts.push(`${ofUpdate} ${items} an update`);
+  if (lrSchedulerType !== undefined) parts.push(`${lrSchedulerType} schedule`);
+  if (warmupRatio !== undefined)
+    parts.push(`warm-up in ${Number((100 * warmupRatio).toPrecision(3))} % of the updates`);
+  return parts.length === 0 ? null : `${rows} rows: ${parts.join(', ')}; why: docs/settings.md`;
+}
+
 /** A row of log_history in one line. */
 function logLine(row: LogRow): string {
   const value = (key: string, digits = 4) =>
@@ -317,7 +348,7 @@ function sparklines(logHistory: readonly LogRow[]): string[] {
 
 /** The settings that were in force, without those that name places or say nothing. */
 function shownSettings(
-  settings: TrainOptions & { format: TargetFormat },
+  settings: RunOptions & { format: TargetFormat },
 ): Record<string, string | number | boolean | null> {
   const { outputDir: _place, overwrite: _overwrite, resume: _resume, ...rest } = settings;
   return Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null));

@@ -36,7 +36,8 @@ function optionLines(options: OptionTable): string[] {
   return entries.map(([name, option]) => `  ${name.padEnd(width)}  ${option.help}${fallbackOf(option)}`);
 }
 
-function fallbackOf({ default: fallback, required }: CliOption<unknown>): string {
+function fallbackOf({ default: fallback, shownDefault, required }: CliOption<unknown>): string {
   if (required) return ' Required.';
+  if (shownDefault !== undefined) return ` [${shownDefault}]`;
   return fallback === null || typeof fallback === 'boolean' ? '' : ` [${fallback}]`;
 }

@@ -87,6 +87,8 @@ export { Tokenizer, TokenizerFormatError } from '@gemmatune/tokenizer';
 export {
   type LogRow,
   type PassPlan,
+  type RowSettings,
+  type RunOptions,
   resolveTrainOptions,
   TRAIN_OPTIONS,
   TrainError,

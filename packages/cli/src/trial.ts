@@ -7,7 +7,7 @@ import { createReadStream, existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError } from '@gemmatune/schema';
-import { occupants } from '@gemmatune/train';
+import { occupants, type RowSettings } from '@gemmatune/train';
 import { withOutput } from './output.js';
 
 /** What decides a result, by name. */
@@ -16,7 +16,10 @@ export type TrialParts = Readonly<Record<string, string | number | boolean | nul
 export interface Trial {
   /** sha256 of the parts, in hex. */
   trial: string;
+  /** What was given: null where an option was left to the number of rows, which are not read yet. */
   made_of: TrialParts;
+  /** Of a finished trial: what their number decided. */
+  by_rows?: Partial<RowSettings>;
 }
 
 const TRIAL_FILE = 'trial.json';

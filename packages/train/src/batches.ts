@@ -1,6 +1,6 @@
 import { type EncodedRow, epochUpdates } from '@gemmatune/data';
 import type { ParameterInfo } from '@gemmatune/engine';
-import type { TrainOptions } from './config.js';
+import type { RunOptions } from './by-rows.js';
 import type { Plan } from './schedule.js';
 import { dealByCost, ranksCountedByTrl, rowCost, topUp } from './shares.js';
 import type { UpdateCounts } from './state.js';
@@ -32,7 +32,7 @@ export const tokensOf = (rows: readonly EncodedRow[]): number =>
 export class TrainingOrder {
   readonly #rows: readonly EncodedRow[];
   readonly #items: number[][];
-  readonly #options: TrainOptions;
+  readonly #options: RunOptions;
   readonly #plan: Plan;
   readonly #ranks: number;
   /** Of each item; empty where nothing is dealt by it. */
@@ -45,7 +45,7 @@ export class TrainingOrder {
   constructor(
     rows: readonly EncodedRow[],
     items: number[][],
-    options: TrainOptions,
+    options: RunOptions,
     plan: Plan,
     ranks: { size: number; parameters: readonly ParameterInfo[] },
   ) {

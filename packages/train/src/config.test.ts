@@ -12,14 +12,20 @@ const message = (input: unknown): string => {
 };
 
 describe('resolveTrainOptions', () => {
-  it("has SFTConfig's defaults", () => {
-    expect(resolveTrainOptions({})).toMatchObject({
-      maxSteps: -1,
+  it("has SFTConfig's defaults, but for what the number of rows decides unless compat is 'trl'", () => {
+    const decided = {
       numTrainEpochs: 3,
       perDeviceTrainBatchSize: 8,
-      gradientAccumulationSteps: 1,
       learningRate: 2e-5,
       lrSchedulerType: 'linear',
+      warmupRatio: 0,
+    };
+    expect(resolveTrainOptions({ compat: 'trl' })).toMatchObject(decided);
+    const open = Object.fromEntries(Object.keys(decided).map((name) => [name, null]));
+    expect(resolveTrainOptions({})).toMatchObject({
+      ...open,
+      maxSteps: -1,
+      gradientAccumulationSteps: 1,
       weightDecay: 0,
       maxGradNorm: 1,
       adamBeta1: 0.9,

@@ -1,7 +1,19 @@
 import type { Recompute } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 import { nearestName } from './nearest.js';
-import { choice, flag, integer, interval, number, type Option, optional, refused, shown, text } from './option.js';
+import {
+  byRows,
+  choice,
+  flag,
+  integer,
+  interval,
+  number,
+  type Option,
+  optional,
+  refused,
+  shown,
+  text,
+} from './option.js';
 import { LR_SCHEDULER_TYPES } from './schedule.js';
 
 /** In this order each needs less memory and at least as much work. */
@@ -9,19 +21,21 @@ export const RECOMPUTE_MODES = ['none', 'elementwise', 'blocks'] as const satisf
 
 /**
  * Every option of fine-tuning, in one table: the TypeScript type, the checks, the defaults and the help texts follow from it.
- * Names are TRL's in camelCase, defaults are those of TRL 1.13's SFTConfig.
+ * Names are TRL's in camelCase, defaults are those of TRL 1.13's SFTConfig, but for those that follow from the number of rows (by-rows.ts).
  */
 export const TRAIN_OPTIONS = {
   maxSteps: integer(-1, 'Number of updates; -1 = as many as numTrainEpochs gives.', { min: -1 }),
-  numTrainEpochs: number(3, 'Passes over the rows; may be a fraction.', { above: 0 }),
-  perDeviceTrainBatchSize: integer(8, 'Rows of one micro-batch.', { min: 1 }),
+  numTrainEpochs: byRows(number(3, 'Passes over the rows; may be a fraction.', { above: 0 })),
+  perDeviceTrainBatchSize: byRows(integer(8, 'Rows of one micro-batch.', { min: 1 })),
   perDeviceEvalBatchSize: integer(8, 'Rows of one evaluation batch.', { min: 1 }),
   gradientAccumulationSteps: integer(1, 'Micro-batches of one update.', { min: 1 }),
 
-  learningRate: number(2e-5, 'Highest learning rate.', { min: 0 }),
-  lrSchedulerType: choice(LR_SCHEDULER_TYPES, 'linear', 'How the learning rate moves after warm-up.'),
-  warmupRatio: number(0, 'Share of all updates that warm up.', { min: 0, max: 1 }),
-  warmupSteps: number(0, 'Updates that warm up; below 1 a share. Wins over warmupRatio.', { min: 0 }),
+  learningRate: byRows(number(2e-5, 'Highest learning rate.', { min: 0 })),
+  lrSchedulerType: byRows(choice(LR_SCHEDULER_TYPES, 'linear', 'How the learning rate moves after warm-up.')),
+  warmupRatio: byRows(number(0, 'Share of all updates that warm up.', { min: 0, max: 1 })),
+  warmupSteps: optional(
+    number(0, 'Updates that warm up; below 1 a share. Wins over warmupRatio. Unset: warmupRatio decides.', { min: 0 }),
+  ),
   weightDecay: number(0, 'AdamW weight decay of all matrices, the tied embedding included; never of norms.', {
     min: 0,
   }),
@@ -92,7 +106,7 @@ export const TRAIN_OPTIONS = {
 };
 
 type ValueOf<O> = O extends Option<infer T> ? T : never;
-/** All options with their values. */
+/** All options with their values; null where one is left open. */
 export type TrainOptions = { -readonly [K in keyof typeof TRAIN_OPTIONS]: ValueOf<(typeof TRAIN_OPTIONS)[K]> };
 export type TrainOptionName = keyof TrainOptions;
 
@@ -156,8 +170,8 @@ export const KNOWN_OPTION_NAMES: readonly string[] = [
 ];
 
 /**
- * Checks options of unknown origin (a configuration file, a caller without types) and fills in the defaults.
- * Accepts our names and those of TRL / transformers; `undefined` means "not given".
+ * Checks options of unknown origin (a configuration file, a caller without types) and fills in the defaults, but for those that follow from the
+ * number of rows: optionsForRows does. Accepts our names and those of TRL / transformers; `undefined` means "not given".
  * @param onNote hears one sentence for each option that was accepted but decides nothing here.
  * @throws TrainError ERR_GEMMATUNE_ARGUMENT naming the option, what was found and what was expected.
  */
@@ -183,10 +197,10 @@ export function resolveTrainOptions(input: unknown = {}, onNote: (sentence: stri
 
   const options: Record<string, unknown> = {};
   for (const name of NAMES) {
-    const { default: fallback, expected, accepts } = TRAIN_OPTIONS[name] as Option<unknown>;
+    const { default: fallback, trl, expected, accepts } = TRAIN_OPTIONS[name] as Option<unknown>;
     const value = name in given ? given[name] : fallback;
     if (!accepts(value)) throw refused(givenAs[name] ?? name, value, expected);
-    options[name] = value;
+    options[name] = value === null && given.compat === 'trl' ? (trl ?? null) : value;
   }
   const resolved = options as TrainOptions;
   settle(resolved, onNote);
@@ -218,10 +232,11 @@ function translate(name: string, value: unknown, onNote: (sentence: string) => v
 /** Options that follow from others, and combinations that make no sense. */
 function settle(options: TrainOptions, onNote: (sentence: string) => void): void {
   if (options.maxSteps === 0) throw refused('maxSteps', 0, '-1 or an integer of at least 1');
-  if (options.warmupSteps > 1 && !Number.isInteger(options.warmupSteps)) {
-    throw refused('warmupSteps', options.warmupSteps, 'a whole number, or a share below 1');
+  const { warmupSteps, warmupRatio } = options;
+  if (warmupSteps !== null && warmupSteps > 1 && !Number.isInteger(warmupSteps)) {
+    throw refused('warmupSteps', warmupSteps, 'a whole number, or a share below 1');
   }
-  if (options.lrSchedulerType === 'constant' && (options.warmupRatio > 0 || options.warmupSteps > 0)) {
+  if (options.lrSchedulerType === 'constant' && (warmupSteps || warmupRatio)) {
     onNote("lrSchedulerType 'constant' has no warm-up; use 'constant_with_warmup' for one.");
   }
 

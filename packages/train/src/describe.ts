@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { EncodedRow } from '@gemmatune/data';
-import type { TrainOptionName, TrainOptions } from './config.js';
+import type { RunOptions } from './by-rows.js';
+import type { TrainOptionName } from './config.js';
 import type { Description } from './ranks.js';
 import { fingerprint, type Identity } from './resume.js';
 
@@ -16,7 +17,7 @@ const OF_EACH_RANK: readonly TrainOptionName[] = [
 
 /** What every rank must be given alike, in few plain values. */
 export async function describeRun(run: {
-  options: TrainOptions;
+  options: RunOptions;
   identity: Identity;
   evalRows: readonly EncodedRow[];
   evalMetrics: boolean;
@@ -26,10 +27,11 @@ export async function describeRun(run: {
   const evaluation = await fingerprint(run.evalRows);
   return {
     version: (await packageJson()).version,
-    ...Object.fromEntries(shared),
-    writes: options.outputDir !== null,
+    // Before the options: their number decides some of them.
     trainRows: identity.data.rows,
     trainSha256: identity.data.sha256,
+    ...Object.fromEntries(shared),
+    writes: options.outputDir !== null,
     evalRows: evaluation.rows,
     evalSha256: evaluation.sha256,
     evalMetrics,

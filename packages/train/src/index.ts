@@ -1,8 +1,10 @@
 /**
  * Training, from rows of tokens to a model folder:
- * config checks the options → schedule plans updates and learning rates → loop runs them (rows, evaluate, state, log are its parts)
+ * config checks the options → by-rows fills in what the number of rows decides → schedule plans updates and learning rates
+ * → loop runs them (rows, evaluate, state, log are its parts)
  * → run-folder keeps checkpoints, the best model and trainer_state.json. What happens is told in events.
  */
+export { BY_ROWS, optionsForRows, type RowSettings, type RunOptions } from './by-rows.js';
 export { occupants, prepareOutput, refuseOccupied } from './checkpoint.js';
 export {
   KNOWN_OPTION_NAMES,

@@ -66,12 +66,13 @@ describe('one update', () => {
   it('is that of one large batch, however it is split, also with a short last group', async () => {
     const trainRows = rowsOf([5, 9, 4, 7, 3], V);
     const whole = new BigramModel(V);
-    await run(whole, { trainRows, options: { maxSteps: 1, perDeviceTrainBatchSize: 5, weightDecay: 0.1 } });
+    const said = { maxSteps: 1, learningRate: 2e-5, weightDecay: 0.1 };
+    await run(whole, { trainRows, options: { ...said, perDeviceTrainBatchSize: 5 } });
     const split = new BigramModel(V);
     // 5 rows in batches of 1 by 8: the group of the epoch's end has 5 micro-batches, not 8.
     await run(split, {
       trainRows,
-      options: { maxSteps: 1, perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 8, weightDecay: 0.1 },
+      options: { ...said, perDeviceTrainBatchSize: 1, gradientAccumulationSteps: 8 },
     });
     expect(split.batches.length).toBe(5);
     expect(split.updates[0]!.divisor).toBe(4 + 8 + 3 + 6 + 2);
@@ -85,7 +86,7 @@ describe('one update', () => {
       return row;
     });
     const model = new BigramModel(V);
-    await run(model, { trainRows, options: { maxSteps: 1 } });
+    await run(model, { trainRows, options: { maxSteps: 1, perDeviceTrainBatchSize: 8 } });
     expect(model.updates[0]!.divisor).toBe(3 + 1);
   });
 
@@ -182,7 +183,7 @@ describe('log rows', () => {
 describe('evaluation', () => {
   const trainRows = rowsOf([6, 5, 7], V);
   const evalRows = rowsOf([12, 3, 9, 4, 8, 3, 5], V);
-  const base = { maxSteps: 2, evalSteps: 2, perDeviceEvalBatchSize: 3, learningRate: 0 };
+  const base = { maxSteps: 2, evalSteps: 2, perDeviceTrainBatchSize: 8, perDeviceEvalBatchSize: 3, learningRate: 0 };
 
   async function evalRow(options: Partial<TrainOptions> = {}): Promise<LogRow> {
     const events = await run(new BigramModel(V), { trainRows, evalRows, options: { ...base, ...options } });
@@ -259,7 +260,8 @@ describe('the end', () => {
   const keys = ['train_runtime', 'train_samples_per_second', 'train_steps_per_second', 'total_flos', 'train_loss'];
 
   it('has a summary row and is the last event', async () => {
-    const events = await run(new BigramModel(V), { trainRows, options: { maxSteps: 3, loggingSteps: 1 } });
+    const options = { maxSteps: 3, loggingSteps: 1, perDeviceTrainBatchSize: 8 };
+    const events = await run(new BigramModel(V), { trainRows, options });
     const end = events.at(-1)!;
     if (end.type !== 'end') throw new Error('no end event');
     expect(end).toMatchObject({ reason: 'completed', step: 3, folder: null });
@@ -345,7 +347,7 @@ describe('gradients that are not finite', () => {
     const training = (async () => {
       for await (const event of new Trainer(model, {
         trainRows,
-        options: { maxSteps: 9, nonFinitePatience: 2 },
+        options: { maxSteps: 9, nonFinitePatience: 2, learningRate: 2e-5 },
       }).train()) {
         events.push(event);
       }

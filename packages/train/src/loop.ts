@@ -1,6 +1,7 @@
 import type { EncodedRow } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
 import { TrainingOrder } from './batches.js';
+import { optionsForRows, type RowSettings, type RunOptions } from './by-rows.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
@@ -45,7 +46,7 @@ export type TrainableModel = Pick<
 export interface TrainerInput {
   trainRows: readonly EncodedRow[];
   evalRows?: readonly EncodedRow[];
-  /** Checked by resolveTrainOptions; what is not given has TRL's default. */
+  /** Checked by resolveTrainOptions; what is not given has TRL's default, or one that the number of rows decides. */
   options?: Partial<TrainOptions>;
   /** Files copied into every checkpoint and beside the trained model: the tokenizer's. */
   companions?: readonly string[];
@@ -61,15 +62,18 @@ export interface TrainerInput {
  *
  *     for await (const event of new Trainer(model, { trainRows, options }).train({ signal })) ...
  *
- * Where the default departs from TRL 1.13, and compat 'trl' does not: warm-up starts above 0; accuracy, entropy and eval_loss count
- * every token the same; num_tokens, train_loss and rates are right after a resume; the last update is always logged; with
- * loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not finite leaves the weights as they were.
+ * Where the default departs from TRL 1.13, and compat 'trl' does not: learning rate, epochs, batch, schedule and warm-up that are left out follow from
+ * the number of rows; warm-up starts above 0; accuracy, entropy and eval_loss count every token the same; num_tokens, train_loss and rates are right
+ * after a resume; the last update is always logged; with loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not
+ * finite leaves the weights as they were.
  *
  * With several ranks every rank makes the same calls, and hears the same events but for its own passes. Options stay per device, so that ranks
  * multiply the rows of an update.
  */
 export class Trainer {
-  readonly options: TrainOptions;
+  readonly options: RunOptions;
+  /** What the number of rows decided of the options. */
+  readonly byRows: Readonly<Partial<RowSettings>>;
   readonly plan: Plan;
   readonly #model: TrainableModel;
   readonly #ranks: Ranks;
@@ -92,11 +96,12 @@ export class Trainer {
     model: TrainableModel,
     { trainRows, evalRows = [], options, companions = [], evalMetrics, ranks = ALONE, description = {} }: TrainerInput,
   ) {
-    this.options = resolveTrainOptions(options);
+    const checked = resolveTrainOptions(options);
+    this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
+    ({ options: this.options, byRows: this.byRows } = optionsForRows(checked, trainRows.length));
     this.#ranks = ranks.size === 1 ? ALONE : ranks;
     this.#description = description;
     const { evalStrategy } = this.options;
-    this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
     if (evalRows.length > 0 || evalStrategy !== 'no') checkRows(evalRows, 'evalRows');
     this.#model = model;
     this.#rows = trainRows;

@@ -3,6 +3,10 @@ import { TrainError } from './errors.js';
 /** One option: its default, what it means in one line, and how a value of unknown type becomes its value (or a refusal). */
 export interface Option<T> {
   readonly default: T;
+  /** The default with compat 'trl', where that is another. */
+  readonly trl?: NonNullable<T>;
+  /** What help says of the default, where that is more than its value. */
+  readonly shownDefault?: string;
   readonly help: string;
   /** What is accepted, as the error message says it: "an integer of at least 1". */
   readonly expected: string;
@@ -78,6 +82,12 @@ export function text<T extends string | null>(defaultValue: T, help: string, exp
 export function optional<T>(option: Option<T>): Option<T | null> {
   const accepts = (value: unknown): value is T | null => value === null || option.accepts(value);
   return { ...option, default: null, accepts };
+}
+
+/** `option`, but null (its new default) leaves it to the number of training rows: see by-rows.ts. With compat 'trl' its old default stays. */
+export function byRows<T extends number | string>(option: Option<T>): Option<T | null> {
+  const trl = option.default;
+  return { ...optional(option), trl, shownDefault: `by the number of rows; ${trl} with compat trl` };
 }
 
 /** How an error shows a value that was found: short, and never the whole of a large object. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
+import { BY_ROWS } from './by-rows.js';
 import type { TrainOptions } from './config.js';
 import type { EndEvent, LogRow, TrainEvent } from './events.js';
 import { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
@@ -368,6 +369,15 @@ describe('the folder of several ranks', () => {
 });
 
 describe('ranks that were not given the same', () => {
+  it('number of rows hear of it, not of what follows from it', async () => {
+    const edge = BY_ROWS[0]!.upTo;
+    const own = (rank: number) => ({ trainRows: rowsOf(new Array(edge + rank).fill(4), V) });
+    const open = { learningRate: null, numTrainEpochs: null, perDeviceTrainBatchSize: null };
+    const { runs } = await run(2, open, { own });
+    for (const { error } of runs)
+      expect(error!.message).toContain(`Rank 1 differs from rank 0: trainRows is ${edge + 1}, rank 0 has ${edge}; `);
+  });
+
   const rest = '; start every rank with the same settings, rows and model.';
   const fewer = rowsOf([5, 9, 4], V);
   const otherLabel = trainRows.map(({ inputIds, labels }, row) => ({

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
+import { BY_ROWS } from './by-rows.js';
 import { occupants, prepareOutput } from './checkpoint.js';
 import type { TrainOptions } from './config.js';
 import type { EndEvent, LogRow, TrainEvent } from './events.js';
@@ -150,6 +151,21 @@ describe('abort and resume', () => {
     const trl = await after({ compat: 'trl' });
     expect(trl.tokens).toBeLessThan(total);
     expect(trl.trainLoss).toBeLessThan(whole.end.row!.train_loss! * 0.9);
+  });
+
+  it('goes on with what the number of rows decided', async () => {
+    const open = { learningRate: null, lrSchedulerType: null, warmupRatio: null };
+    const whole = await run({ ...open, outputDir: join(root, 'whole') });
+    const outputDir = join(root, 'cut');
+    const cut = await run({ ...open, outputDir }, 12);
+    expect(cut.end.reason).toBe('aborted');
+    const resumed = await run({ ...open, outputDir, resume: true });
+    expect(resumed.events[0]).toMatchObject({ type: 'start', step: cut.end.step });
+    expect(resumed.model.weights).toEqual(whole.model.weights);
+    await rm(join(outputDir, `checkpoint-${whole.end.step}`), { recursive: true });
+    await expect(run({ ...open, learningRate: 0.5, outputDir, resume: true })).rejects.toThrow(
+      `learningRate was ${BY_ROWS[0]!.learningRate}, and now it is 0.5`,
+    );
   });
 
   it('resumes from a folder that is named, and after the end has only the end to do', async () => {

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { EncodedRow } from '@gemmatune/data';
-import type { TrainOptionName, TrainOptions } from './config.js';
+import type { RunOptions } from './by-rows.js';
+import type { TrainOptionName } from './config.js';
 import { TrainError } from './errors.js';
 import type { LogRow } from './events.js';
 import { shown } from './option.js';
@@ -31,7 +32,7 @@ export interface Identity {
 }
 
 export function identity(
-  options: TrainOptions,
+  options: RunOptions,
   plan: { maxSteps: number; warmupSteps: number; batchesPerUpdate: number },
   data: Identity['data'],
 ): Identity {

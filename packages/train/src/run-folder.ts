@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import type { EncodedRow } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
+import type { RunOptions } from './by-rows.js';
 import {
   checkpointFolder,
   listCheckpoints,
@@ -12,7 +13,6 @@ import {
   saveCheckpoint,
   saveFinal,
 } from './checkpoint.js';
-import type { TrainOptions } from './config.js';
 import type { WarningCode } from './events.js';
 import { emptyWindow } from './log.js';
 import { byFirst, type Ranks, sameModel } from './ranks.js';
@@ -39,14 +39,14 @@ export class RunFolder {
   readonly #ranks: Ranks;
   readonly #sharing: Sharing;
   readonly #rows: readonly EncodedRow[];
-  readonly #options: TrainOptions;
+  readonly #options: RunOptions;
   readonly #plan: Plan;
   readonly #companions: readonly string[];
   #identity: Identity | undefined;
 
   constructor(
     model: KeptModel,
-    run: { rows: readonly EncodedRow[]; options: TrainOptions; plan: Plan; companions: readonly string[] },
+    run: { rows: readonly EncodedRow[]; options: RunOptions; plan: Plan; companions: readonly string[] },
     ranks: Ranks,
     sharing: Sharing,
   ) {

@@ -1,9 +1,21 @@
 import { describe, expect, it } from 'vitest';
+import { optionsForRows } from './by-rows.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { dueAfter, epochAt, learningRateAt, planSteps } from './schedule.js';
 
+/** Nothing is left to the number of rows. */
+const SAID = {
+  learningRate: 2e-5,
+  numTrainEpochs: 3,
+  perDeviceTrainBatchSize: 8,
+  lrSchedulerType: 'linear',
+  warmupRatio: 0,
+} satisfies Partial<TrainOptions>;
+const resolved = (input: Partial<TrainOptions>) =>
+  optionsForRows(resolveTrainOptions({ ...SAID, ...input }), 1).options;
+
 function rates(input: Partial<TrainOptions>, rows: number, steps: readonly number[]): number[] {
-  const options = resolveTrainOptions(input);
+  const options = resolved(input);
   const plan = planSteps(rows, options);
   return steps.map((step) => learningRateAt(step, plan, options));
 }
@@ -17,7 +29,7 @@ function expectClose(found: number[], expected: number[]): void {
 
 describe('planSteps', () => {
   it('gives the tutorial its 61 updates, the last with one batch', () => {
-    const options = resolveTrainOptions({
+    const options = resolved({
       perDeviceTrainBatchSize: 2,
       gradientAccumulationSteps: 8,
       numTrainEpochs: 1,
@@ -38,7 +50,7 @@ describe('planSteps', () => {
   });
 
   it('rounds a part of an epoch up', () => {
-    const options = resolveTrainOptions({
+    const options = resolved({
       perDeviceTrainBatchSize: 2,
       gradientAccumulationSteps: 3,
       numTrainEpochs: 1.5,
@@ -48,7 +60,7 @@ describe('planSteps', () => {
   });
 
   it('lets maxSteps win over epochs', () => {
-    const options = resolveTrainOptions({ maxSteps: 7, perDeviceTrainBatchSize: 4, warmupSteps: 3 });
+    const options = resolved({ maxSteps: 7, perDeviceTrainBatchSize: 4, warmupSteps: 3 });
     expect(planSteps(9, options)).toEqual({
       itemsPerBatch: options.perDeviceTrainBatchSize,
       batchesPerUpdate: options.gradientAccumulationSteps,
@@ -62,15 +74,14 @@ describe('planSteps', () => {
   });
 
   it('takes warmupSteps below 1 as a share, and before warmupRatio', () => {
-    const plan = (input: Partial<TrainOptions>) =>
-      planSteps(1, resolveTrainOptions({ maxSteps: 61, ...input })).warmupSteps;
+    const plan = (input: Partial<TrainOptions>) => planSteps(1, resolved({ maxSteps: 61, ...input })).warmupSteps;
     expect(plan({ warmupSteps: 0.03 })).toBe(2);
     expect(plan({ warmupSteps: 10, warmupRatio: 0.5 })).toBe(10);
     expect(plan({})).toBe(0);
   });
 
   it('has one update where all rows fit into half of one', () => {
-    expect(planSteps(1, resolveTrainOptions({ gradientAccumulationSteps: 8, numTrainEpochs: 1 })).maxSteps).toBe(1);
+    expect(planSteps(1, resolved({ gradientAccumulationSteps: 8, numTrainEpochs: 1 })).maxSteps).toBe(1);
   });
 });
 
@@ -147,7 +158,7 @@ describe('dueAfter', () => {
     warmupSteps: 0,
   };
   const steps = (input: Partial<TrainOptions>, what: 'log' | 'evaluate' | 'save') => {
-    const options = resolveTrainOptions(input);
+    const options = resolved(input);
     return Array.from({ length: 11 }, (_, step) => step).filter((step) => dueAfter(step, plan, options)[what]);
   };
   it('logs every few updates; the default also the last', () => {

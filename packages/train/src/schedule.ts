@@ -1,3 +1,4 @@
+import type { RunOptions } from './by-rows.js';
 import type { TrainOptions } from './config.js';
 
 /**
@@ -19,7 +20,7 @@ export interface Plan {
 }
 
 /** The arithmetic of transformers 5.18: Trainer.set_initial_training_values and TrainingArguments.get_warmup_steps. */
-export function planSteps(rows: number, options: TrainOptions, ranks = 1): Plan {
+export function planSteps(rows: number, options: RunOptions, ranks = 1): Plan {
   const trl = options.compat === 'trl';
   const itemsPerBatch = options.perDeviceTrainBatchSize * (trl ? ranks : 1);
   const batchesPerUpdate = options.gradientAccumulationSteps * (trl ? 1 : ranks);
@@ -33,7 +34,7 @@ export function planSteps(rows: number, options: TrainOptions, ranks = 1): Plan 
 }
 
 /** warmupSteps wins over warmupRatio; below 1 it is itself a ratio, as in transformers 5. */
-function warmupSteps(maxSteps: number, { warmupSteps, warmupRatio }: TrainOptions): number {
+function warmupSteps(maxSteps: number, { warmupSteps, warmupRatio }: RunOptions): number {
   if (warmupSteps >= 1) return Math.trunc(warmupSteps);
   return Math.ceil(maxSteps * (warmupSteps > 0 ? warmupSteps : warmupRatio));
 }
@@ -66,7 +67,7 @@ const LAMBDAS: Record<LrSchedulerType, Lambda> = {
  * learning rate 0 and does nothing: `compat: 'trl'` does the same. By default warm-up updates use lambda(step): the ramp is
  * 1/W, 2/W, ..., 1 and no update is wasted, also where the whole run warms up. After warm-up both use lambda(step - 1).
  */
-export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, options: TrainOptions): number {
+export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, options: RunOptions): number {
   const lambda = LAMBDAS[options.lrSchedulerType];
   const done = step - 1;
   const factor =

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { TrainingOrder } from './batches.js';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
+import { optionsForRows } from './by-rows.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { planSteps } from './schedule.js';
 import { dealByCost, ranksCountedByTrl, rowCost, topUp } from './shares.js';
@@ -61,7 +62,7 @@ describe('rowCost', () => {
 
 /** shares[update][rank][micro-batch] = positions of rows, one epoch in the order 0, 1, 2, … */
 function epoch(rows: number, ranks: number, given: Partial<TrainOptions>) {
-  const options = resolveTrainOptions({ numTrainEpochs: 1, ...given });
+  const { options } = optionsForRows(resolveTrainOptions({ numTrainEpochs: 1, ...given }), rows);
   const trainRows = rowsOf(
     Array.from({ length: rows }, (_, i) => 3 + ((i * 5) % 11)),
     7,

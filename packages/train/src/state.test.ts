@@ -1,10 +1,12 @@
 import { describe, expect, it } from 'vitest';
+import { optionsForRows } from './by-rows.js';
 import { resolveTrainOptions } from './config.js';
 import { freshState, trainerStateText } from './state.js';
 
 describe('trainerStateText', () => {
   it('is the file TRL 1.13 wrote, character for character', () => {
-    const options = resolveTrainOptions({ perDeviceTrainBatchSize: 2, loggingSteps: 1, evalSteps: 2, saveSteps: 2 });
+    const given = { perDeviceTrainBatchSize: 2, loggingSteps: 1, evalSteps: 2, saveSteps: 2 };
+    const { options } = optionsForRows(resolveTrainOptions(given), 21);
     const plan = {
       itemsPerBatch: 2,
       batchesPerUpdate: 4,

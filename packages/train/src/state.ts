@@ -1,4 +1,5 @@
 import type { BatchMetrics, ParameterInfo } from '@gemmatune/engine';
+import type { RunOptions } from './by-rows.js';
 import type { TrainOptions } from './config.js';
 import type { LogRow } from './events.js';
 import { emptyWindow, type Window } from './log.js';
@@ -103,7 +104,7 @@ export function recordBest(state: RunState, metric: number, greaterIsBetter: boo
 export function summary(
   state: RunState,
   plan: Plan,
-  options: TrainOptions,
+  options: RunOptions,
   items: number,
   parameters: readonly ParameterInfo[],
 ): { seconds: number; samples: number; steps: number; totalFlos: number; trainLoss: number } {
@@ -156,7 +157,7 @@ const INTEGERS = new Set([
 export function trainerStateText(
   state: RunState,
   plan: Plan,
-  options: TrainOptions,
+  options: RunOptions,
   place: { totalFlos: number; bestFolder: string | null; saving: boolean },
 ): string {
   const { maxSteps } = plan;

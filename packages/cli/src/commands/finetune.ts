@@ -93,6 +93,8 @@ export const finetune = command({
     'pass (a micro-batch, on the CPU; the update, on several devices) with a checkpoint; --resume goes on from it.',
     'On a GPU products are of bfloat16, with float32 master weights; the micro-batches of an update are computed in as few passes as',
     'its memory takes, which changes no result but by the rounding of sums. The plan is printed before training.',
+    'Learning rate, epochs, rows of a micro-batch, schedule and warm-up follow from the number of rows where they are left out',
+    '(docs/settings.md); what they are is printed before training.',
     'The same call again: gives the result if there is one, else goes on from the newest checkpoint. trial.json says what made the result.',
     'Exit status: 0 done; 1 failed, also where another rank is lost; 2 the call or an input is wrong; 4 diverged; 75 stopped by SIGTERM,',
     'SIGUSR1 or SIGUSR2, with a checkpoint: call again; 130 Ctrl-C.',
@@ -185,7 +187,7 @@ async function train(given: Given, context: Context, own?: Own): Promise<number>
     throw error;
   });
   if (result.status === 'completed' && !(place && place.rank > 0)) {
-    await writeTrial(given.outputDir, trial);
+    await writeTrial(given.outputDir, { ...trial, by_rows: result.by_rows });
     await writeResult(given.outputDir, named(result));
   }
   await context.print(printed(context, named(result)));
