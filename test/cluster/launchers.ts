@@ -75,6 +75,8 @@ export function finetuneWords(
     'per-device-train-batch-size': '1',
     'gradient-accumulation-steps': String(rowsOfUpdate / ranks),
     'learning-rate': learningRate,
+    'lr-scheduler-type': 'linear',
+    'warmup-ratio': '0',
     'max-steps': String(updates),
     'logging-steps': '1',
     'save-steps': String(saveSteps),
