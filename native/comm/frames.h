@@ -10,7 +10,7 @@
 //                    beat
 //                    gathered channel, then every rank's bytes
 //                    failed  sentence                               this rank cannot go on, or may not come in
-//                    goodbye                                        the server ends in order
+//                    goodbye sentence                               rank 0 has left in order and the server may end; about the first who left
 #pragma once
 #include <cstdint>
 #include <string>
@@ -21,7 +21,7 @@
 namespace gt::comm {
 
 // Changes with every change of the frames.
-constexpr char kMagic[] = "gemmatune rendezvous 1";
+constexpr char kMagic[] = "gemmatune rendezvous 2";
 constexpr size_t kLargestFrame = size_t(64) << 20;
 constexpr size_t kLargestHello = 4096;  // so much a stranger may make the server keep
 

@@ -27,7 +27,8 @@ struct Rendezvous::Impl {
   std::optional<Connection> connection;
   std::vector<std::string> descriptions;  // by rank, once all have come
   std::string address;                    // Rendezvous::local_address
-  std::string failure;
+  std::string failure;                    // about the first rank that was lost
+  std::string gone;                       // why gather() cannot end: what came first, a failure or the goodbye
   std::map<std::string, std::optional<std::vector<std::string>>> gathers;  // under way, by channel; with the answer when it has come
   bool left = false, goodbye = false, stop = false;
   std::string reason;  // why this rank left
@@ -118,6 +119,7 @@ struct Rendezvous::Impl {
 
   void fail(const std::string& sentence) {
     if (failure.empty()) failure = sentence;
+    if (gone.empty()) gone = sentence;
   }
 
   void receive() {
@@ -148,7 +150,9 @@ struct Rendezvous::Impl {
       fields.erase(fields.begin());
       found->second = std::move(fields);
     } else if (frame.kind == Frame::goodbye) {
+      expect(1);
       goodbye = true;
+      if (gone.empty()) gone = fields[0];
     } else {
       require(frame.kind == Frame::beat, Code::kRank, "a frame of kind ", int(frame.kind), " came");
     }
@@ -162,9 +166,8 @@ struct Rendezvous::Impl {
 
   void require_alive(const std::string& what) const {
     const std::string here = text("; ", self(), " was at \"", what, "\"");
-    require(failure.empty(), Code::kRank, failure, here);
+    require(gone.empty(), Code::kRank, gone, here);
     require(!left, Code::kRank, self(), " has left", reason.empty() ? "" : ": ", reason, here);
-    require(!goodbye, Code::kRank, rank_0(), " has left, all done", here);
   }
 
   std::vector<std::string> gather(const std::string& channel, const std::string& what, const std::string& mine) {
@@ -176,7 +179,7 @@ struct Rendezvous::Impl {
     const auto [mine_here, fresh] = gathers.try_emplace(channel);
     require(fresh, Code::kInternal, "two threads gather on channel \"", channel, "\" at the same time: the second at \"", what, "\"");
     send(frame);
-    changed.wait(lock, [&] { return mine_here->second || !failure.empty() || left || goodbye; });
+    changed.wait(lock, [&] { return mine_here->second || !gone.empty() || left; });
     const auto answer = gathers.extract(mine_here);
     if (!answer.mapped()) require_alive(what);
     return std::move(*answer.mapped());

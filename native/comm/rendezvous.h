@@ -38,7 +38,8 @@ class Rendezvous {
   // where. Calls on different channels may be made from different threads. Waits as long as all ranks live. All ranks' bytes together: 64 MB at most.
   std::vector<std::string> gather(const std::string& channel, const std::string& what, const std::string& mine);
 
-  // Tells the others that this rank goes: "" because all is done (they may go on without it), else why, in a sentence that they fail with.
+  // Tells the others that this rank goes: "" because all is done (they may go on without it, but for gather(), which fails and names the first who
+  // went), else why, in a sentence that they fail with.
   // Wakes gather() in this process, which throws. From any thread.
   void leave(const std::string& reason);
 

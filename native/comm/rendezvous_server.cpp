@@ -49,7 +49,6 @@ void RendezvousServer::loop() {
       return p.connection.ended() || lost || (p.ends && !p.connection.unsent());
     });
   }
-  for (Peer& peer : peers_) peer.connection.send({Frame::goodbye, {}});
 }
 
 bool RendezvousServer::others_are_gone() const {
@@ -141,9 +140,7 @@ void RendezvousServer::hello(Peer& peer, const Frame& frame) {
 void RendezvousServer::gather(int rank, Frame& frame) {
   if (!failure_.empty()) return;  // it has been told
   const std::string &channel = frame.fields[0], &what = frame.fields[1];
-  for (int other = 0; other < options_.size; other++)
-    if (ranks_[size_t(other)].state == Rank::left)
-      return ranks_[size_t(rank)].peer->connection.send({Frame::failed, {text(name(other), " has left, all done, and takes no part in \"", what, "\"")}});
+  if (!left_.empty()) return fail_all_without(what);
   auto [found, fresh] = rounds_.try_emplace(channel);
   Round& round = found->second;
   if (fresh) round.what = what, round.parts.resize(ranks_.size());
@@ -170,26 +167,28 @@ void RendezvousServer::leave(int rank, const std::string& reason) {
   if (!reason.empty()) return fail_all(text(name(rank), " stopped: ", reason));
   if (!started_) return fail_all(text(name(rank), " left before all ranks had come"));
   if (!failure_.empty()) return;
+  if (left_.empty()) left_ = text(name(rank), " has left, all done");
   for (const auto& [channel, round] : rounds_)
     for (size_t other = 0; other < ranks_.size(); other++)
-      if (round.parts[other] && ranks_[other].state == Rank::here)
-        ranks_[other].peer->connection.send({Frame::failed, {text(name(rank), " has left, all done, and takes no part in \"", round.what, "\"")}});
+      if (round.parts[other] && ranks_[other].state == Rank::here) return fail_all_without(round.what);
   // With rank 0 this server may end: that is then no reason to fail.
   if (rank == 0)
     for (const Rank& each : ranks_)
-      if (each.state == Rank::here) each.peer->connection.send({Frame::goodbye, {}});
+      if (each.state == Rank::here) each.peer->connection.send({Frame::goodbye, {left_}});
 }
 
 void RendezvousServer::check_times() {
   const double time = now();
   const bool beat = time - beaten_ >= beat_interval(options_);
   if (beat) beaten_ = time;
+  const Peer* silent = nullptr;  // for longer than all others
   for (Peer& peer : peers_) {
     if (peer.rank < 0 && !peer.ends && time - peer.heard > kHelloTimeout) refuse(peer, text("no greeting came within ", kHelloTimeout, " s"));
     if (peer.rank < 0 || ranks_[size_t(peer.rank)].state != Rank::here) continue;
     if (beat) peer.connection.send({Frame::beat, {}});
-    if (time - peer.heard > options_.rank_timeout) lose(peer.rank, text("has not been heard of for ", options_.rank_timeout, " s"));
+    if (!silent || peer.heard < silent->heard) silent = &peer;
   }
+  if (silent && time - silent->heard > options_.rank_timeout) lose(silent->rank, text("has not been heard of for ", options_.rank_timeout, " s"));
   if (started_ || !failure_.empty() || time - begun_ <= options_.join_timeout) return;
   std::vector<int> missing, there;
   for (int rank = 0; rank < options_.size; rank++) (ranks_[size_t(rank)].state == Rank::absent ? missing : there).push_back(rank);
@@ -216,5 +215,8 @@ void RendezvousServer::fail_all(const std::string& sentence) {
   for (const Rank& each : ranks_)
     if (each.state == Rank::here) each.peer->connection.send({Frame::failed, {sentence}});
 }
+
+// A gather that one has left before cannot end. All are told, who have not asked too: else one who fails of this and goes could be named to them.
+void RendezvousServer::fail_all_without(const std::string& what) { fail_all(text(left_, ", and takes no part in \"", what, "\"")); }
 
 }  // namespace gt::comm

@@ -57,6 +57,7 @@ class RendezvousServer {
   void refuse(Peer& peer, const std::string& sentence);
   void lose(int rank, const std::string& how);
   void fail_all(const std::string& sentence);
+  void fail_all_without(const std::string& what);
   bool others_are_gone() const;
   std::string name(int rank) const { return rank_name(rank, ranks_[size_t(rank)].description); }
 
@@ -70,6 +71,7 @@ class RendezvousServer {
   std::map<std::string, Round> rounds_;  // by channel
   std::string address_;  // of this machine on the network, once it is known
   std::string failure_;  // what all were told, the first time
+  std::string left_;     // about the first who left in order
   double begun_, stopped_ = 0, beaten_ = 0;
   bool started_ = false;
   std::thread thread_;

@@ -1,4 +1,9 @@
+#include <poll.h>
+
 #include <cstring>
+#include <deque>
+#include <future>
+#include <set>
 
 #include "comm/frames.h"
 #include "comm/test_ranks.h"
@@ -142,41 +147,119 @@ TEST(who_waits_may_be_cancelled) {
   check_says(errors[0], "rank 1 (host n1) stopped: it was cancelled before all ranks had come");
 }
 
+// A connection to rank 0, once it listens.
+static Connection connected(const std::string& address) {
+  std::string problem;
+  for (int i = 0; i < 4000; i++) {
+    if (Descriptor s = connect_to(Address(address), 1, problem)) return Connection(std::move(s));
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  throw testing::Failure("nobody listens at " + address + ": " + problem);
+}
+
 // Sends the bytes to rank 0 once it listens, and gives what the server answers to it: the sentence of the first frame.
 static std::string answer_to(const std::string& address, const std::string& bytes, bool quiet = false) {
-  std::string problem;
-  Descriptor s;
-  while (!(s = connect_to(Address(address), 1, problem))) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  if (!bytes.empty() && send(s.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return "nothing could be sent";
-  Connection connection(std::move(s));
+  Connection connection = connected(address);
+  if (!bytes.empty() && send(connection.socket().get(), bytes.data(), bytes.size(), MSG_NOSIGNAL) < 0) return "nothing could be sent";
   for (int i = 0; i < 400 && !quiet; i++) {
     const auto frames = connection.receive();
-    if (!frames.empty()) return frames[0].fields.at(0);
+    if (!frames.empty()) return frames[0].fields.empty() ? text("a frame of kind ", int(frames[0].kind)) : frames[0].fields[0];
     if (connection.ended()) return "closed";
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
   return "no answer";
 }
 
-TEST(strangers_are_turned_away_and_the_run_goes_on) {
-  const std::string address = tcp_address();
-  on_ranks(3, [&](int rank) {
-    if (rank < 2) {
-      Rendezvous r(options_of(rank, 2, address));
-      r.gather("c", "begin", "");
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
-      r.gather("c", "end", "");
-      return;
+// A rank of the test's own: it says what it is told to, and nothing else, not even that it is there.
+class Bare {
+ public:
+  explicit Bare(const RendezvousOptions& o) : connection_(connected(o.address)) { say({Frame::hello, {kMagic, o.run, std::to_string(o.rank), std::to_string(o.size), o.description}}); }
+
+  void say(const Frame& frame) { connection_.send(frame); }
+
+  // The next frame of one of these kinds. What the server handled before it sent that is over then.
+  Frame hear(const std::set<Frame::Kind>& kinds) {
+    for (;;) {
+      while (!heard_.empty()) {
+        const Frame frame = std::move(heard_.front());
+        heard_.pop_front();
+        if (kinds.count(frame.kind)) return frame;
+      }
+      check(!connection_.ended(), "the connection ended");
+      receive();
     }
-    check_says(answer_to(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "turned this process away: what came is no rank's greeting");
-    check_says(answer_to(address, std::string("\x05\0\0\0\x63\0\0\0\0", 9)), "a frame of kind 99 came");
-    check_says(answer_to(address, std::string("\x06\0\0\0\x01\xff\xff\xff\xff\0", 10)), "cut off");
-    check_says(answer_to(address, std::string("\x03\0\0\0\x01\0\0", 7)), "cut off");
-    check_says(answer_to(address, std::string("\x01\0\0\0\x02", 5)), "a frame of kind 2 came first");
-    check_says(answer_to(address, std::string("\x01\0\0\0\x01", 5)), "has 0 fields, expected 5");
-    check_says(answer_to(address, std::string("\x00\x00\x10\x00", 4)), "a frame of 1048576 bytes came, expected 1 to 4092");
-    answer_to(address, "", true);      // says nothing, and goes
-    answer_to(address, "\x20", true);  // half a length
+  }
+
+  void hear_the_end() {
+    while (!connection_.ended()) receive();
+  }
+
+ private:
+  void receive() {
+    pollfd polled{connection_.socket().get(), POLLIN, 0};
+    check(poll(&polled, 1, 20000) == 1, "nothing came within 20 s");
+    for (Frame& frame : connection_.receive()) heard_.push_back(std::move(frame));
+  }
+
+  Connection connection_;
+  std::deque<Frame> heard_;
+};
+
+// Ranks that have met, and whose calls one thread then makes: in the order that the test wants. Those in `bare` are of the test's own.
+class Party {
+ public:
+  explicit Party(int size, const std::set<int>& bare = {}, double rank_timeout = 30) : ranks_(size_t(size)), bares_(size_t(size)) {
+    on_ranks(size, [&](int rank) {
+      const auto o = options_of(rank, size, address, 30, rank_timeout);
+      if (bare.count(rank)) bares_[size_t(rank)] = std::make_unique<Bare>(o);
+      else ranks_[size_t(rank)] = std::make_unique<Rendezvous>(o);
+    });
+  }
+  ~Party() {
+    bares_.clear();
+    while (!ranks_.empty()) ranks_.pop_back();  // rank 0, which waits for the others, last
+  }
+  Rendezvous& operator[](int rank) { return *ranks_[size_t(rank)]; }
+  Bare& bare(int rank) { return *bares_[size_t(rank)]; }
+
+  const std::string address = tcp_address();
+
+  // What rank `rank` is told when it asks the others.
+  std::string refusal(int rank) {
+    try {
+      (*this)[rank].gather("c", "the loss", "");
+    } catch (const Error& e) {
+      return e.what();
+    }
+    return "";
+  }
+
+ private:
+  std::vector<std::unique_ptr<Rendezvous>> ranks_;
+  std::vector<std::unique_ptr<Bare>> bares_;
+};
+
+TEST(strangers_are_turned_away_and_the_run_goes_on) {
+  Party party(2);
+  const auto answer = [&](const std::string& bytes) { return answer_to(party.address, bytes); };
+  check_says(answer("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), "turned this process away: what came is no rank's greeting");
+  check_says(answer(std::string("\x05\0\0\0\x63\0\0\0\0", 9)), "a frame of kind 99 came");
+  check_says(answer(std::string("\x06\0\0\0\x01\xff\xff\xff\xff\0", 10)), "cut off");
+  check_says(answer(std::string("\x03\0\0\0\x01\0\0", 7)), "cut off");
+  check_says(answer(std::string("\x01\0\0\0\x02", 5)), "a frame of kind 2 came first");
+  check_says(answer(std::string("\x01\0\0\0\x01", 5)), "has 0 fields, expected 5");
+  check_says(answer(std::string("\x00\x00\x10\x00", 4)), "a frame of 1048576 bytes came, expected 1 to 4092");
+  answer_to(party.address, "", true);      // says nothing, and goes
+  answer_to(party.address, "\x20", true);  // half a length
+  on_ranks(2, [&](int rank) { party[rank].gather("c", "end", ""); });
+}
+
+// One who waits to be let in is not told that all ends well: it would wait for ever.
+TEST(a_stranger_at_the_end_is_left_with_a_closed_connection) {
+  const Folder folder;
+  on_ranks(2, [&](int rank) {
+    if (rank == 1) check_says(answer_to(folder.address(), ""), "closed");
+    else check_throws(Code::kRank, "rank 1 of 2 has not come", [&] { Rendezvous r(options_of(0, 2, folder.address(), 2)); });
   });
 }
 
@@ -190,23 +273,13 @@ static std::string error_of(const RendezvousOptions& o) {
 }
 
 TEST(ranks_that_do_not_belong_are_turned_away_and_the_run_goes_on) {
-  const Folder folder;
-  const std::string address = folder.address();
-  on_ranks(3, [&](int rank) {
-    if (rank < 2) {
-      Rendezvous r(options_of(rank, 2, address));
-      r.gather("c", "begin", "");
-      std::this_thread::sleep_for(std::chrono::milliseconds(300));
-      r.gather("c", "end", "");
-      return;
-    }
-    std::this_thread::sleep_for(std::chrono::milliseconds(100));
-    auto o = options_of(1, 2, address);
-    o.run = "another run";
-    check_says(error_of(o), "it belongs to another run than the rank 0 at " + address);
-    check_says(error_of(options_of(2, 4, address)), "it says that the run has 4 ranks, rank 0 says 2");
-    check_says(error_of(options_of(1, 2, address)), "the run has a rank 1 (host n1) already; give every process a rank of its own");
-  });
+  Party party(2);
+  auto o = options_of(1, 2, party.address);
+  o.run = "another run";
+  check_says(error_of(o), "it belongs to another run than the rank 0 at " + party.address);
+  check_says(error_of(options_of(2, 4, party.address)), "it says that the run has 4 ranks, rank 0 says 2");
+  check_says(error_of(options_of(1, 2, party.address)), "the run has a rank 1 (host n1) already; give every process a rank of its own");
+  on_ranks(2, [&](int rank) { party[rank].gather("c", "end", ""); });
 }
 
 TEST(a_program_that_is_no_rank_0_is_told) {
@@ -370,6 +443,55 @@ TEST(a_gather_without_one_who_left_fails) {
       for (int rank = 0; rank < 3; rank++)
         if (rank != first) check_says(errors[size_t(rank)], text("rank ", first, " (host n", first, ") has left, all done"));
     }
+}
+
+static void check_begins(const std::string& error, const std::string& with) { check(error.rfind(with, 0) == 0, "the error is \"", error, "\", expected one that begins with \"", with, "\""); }
+
+// Rank 1 left, rank 0 learnt of it and left too, with its server: and only now rank 2 asks. Rank 3 sees that all that has reached the server.
+TEST(the_first_who_left_is_named_after_one_who_left_because_of_it) {
+  for (const char* reason : {"", "it could not go on"}) {
+    Party party(4, {3});
+    party[1].leave("");
+    check_begins(party.refusal(0), "rank 1 (host n1) has left, all done, and takes no part in \"the loss\"; rank 0 of 4");
+    party[0].leave(reason);
+    party.bare(3).hear({Frame::failed, Frame::goodbye});
+    check_begins(party.refusal(2), "rank 1 (host n1) has left, all done");
+  }
+}
+
+// Nobody asked between the two: the second, rank 0, tells the others that its server may end.
+TEST(the_first_who_left_is_named_by_a_server_that_may_end) {
+  Party party(4, {1, 3});
+  party.bare(1).say({Frame::leave, {""}});
+  party.bare(1).hear_the_end();
+  party[0].leave("");
+  party.bare(3).hear({Frame::goodbye});
+  check_begins(party.refusal(2), "rank 1 (host n1) has left, all done");
+  party.bare(3).say({Frame::gather, {"c", "the loss", ""}});
+  check_begins(party.bare(3).hear({Frame::failed}).fields.at(0), "rank 1 (host n1) has left, all done");
+}
+
+// Rank 1 needs not ask to know that rank 0 has left, and fails of it: no reason for rank 2 to name rank 1.
+TEST(rank_0_that_left_first_is_named_after_one_who_failed_of_it) {
+  Party party(3, {1});
+  party[0].leave("");
+  party.bare(1).hear({Frame::goodbye});
+  party.bare(1).say({Frame::leave, {"it could not go on"}});
+  check_begins(party[2].failure(20), "rank 1 (host n1) stopped: it could not go on");
+  check_begins(party.refusal(2), "rank 0 (host n0) has left, all done; rank 2 of 3");
+}
+
+// Both are found silent at one look, unless it falls between them: one was heard again when the other had been heard for the last time.
+TEST(of_two_silent_ranks_the_longer_silent_is_named) {
+  for (int silent : {1, 2}) {
+    Party party(3, {1, 2}, 2);
+    auto asked = std::async(std::launch::async, [&] { party[0].gather("c", "begin", ""); });
+    for (int rank : {1, 2}) party.bare(rank).say({Frame::gather, {"c", "begin", ""}});
+    for (int rank : {1, 2}) party.bare(rank).hear({Frame::gathered});
+    party.bare(3 - silent).say({Frame::beat, {}});
+    asked.get();
+    check_begins(party[0].failure(20), text("rank ", silent, " (host n", silent, ") has not been heard of for 2 s"));
+  }
 }
 
 TEST(ranks_at_different_calls_are_told_who_is_where) {
