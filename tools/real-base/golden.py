@@ -62,7 +62,7 @@ def of_targets(all_logprobs, targets):
 
 def greedy(model, prompt):
     """→ new ids, the lead of each over the second"""
-    out = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=NEW_TOKENS, eos_token_id=-1, pad_token_id=0,
+    out = model.generate(torch.tensor([prompt]), do_sample=False, max_new_tokens=NEW_TOKENS, pad_token_id=0,
                          output_logits=True, return_dict_in_generate=True)
     top = torch.cat(out.logits).topk(2).values
     return out.sequences[0, len(prompt) :].tolist(), [round(lead, 5) for lead in (top[:, 0] - top[:, 1]).tolist()]
@@ -104,6 +104,7 @@ def main():
     write_arrays(arguments.out / "forward.safetensors", arrays)
     print("float64 done", file=sys.stderr, flush=True)
 
+    model.generation_config.eos_token_id = None  # all tokens are wanted, whatever they are
     generation = []
     for i, (prompt, _) in enumerate(rendered):
         ids, leads = greedy(model, prompt)
