@@ -2,10 +2,11 @@
 // machine has and on the emulated GPU; then under sanitizers), what nvcc makes of the kernels, then vitest. `npm test` calls this after setup.
 import { spawn, spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { buildNative } from './native/build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const jobs = String(availableParallelism());
 
 function step(name, command, args, env = {}) {
   console.log(`\n== ${name}`);
@@ -19,13 +20,14 @@ function step(name, command, args, env = {}) {
 const bin = (name) => `node_modules/.bin/${name}`;
 
 /** Builds native/build/<folder>; the kernels that nvcc compiles have a step of their own. */
-function build(folder, options, targets = []) {
+function build(folder, options = {}, targets = []) {
   const path = `native/build/${folder}`;
-  step(`configure ${path}`, 'cmake', [
-    ...['-S', 'native', '-B', path, '-DGEMMATUNE_TESTS=ON', '-DGEMMATUNE_CUDA=OFF'],
-    ...options,
-  ]);
-  step(`build ${path}`, 'cmake', ['--build', path, '-j', jobs, ...targets.flatMap((t) => ['--target', t])]);
+  console.log(`\n== build ${path}`);
+  const request = {
+    source: join(root, 'native'),
+    options: { GEMMATUNE_TESTS: 'ON', GEMMATUNE_CUDA: 'OFF', ...options },
+  };
+  buildNative(path, join(root, path), request, targets);
 }
 const test = (folder, name, args = [], env = {}, note = '') => ({
   title: `${name} ${args.join(' ')} (${folder}${note && `, ${note}`})`,
@@ -68,7 +70,7 @@ const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 step('style', bin('biome'), ['check', '.']);
 step('walls', process.execPath, ['scripts/walls.mjs']);
 step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
-build('test', []);
+build('test');
 await together([
   test('test', 'ops_test', ['gpu_test']),
   test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
@@ -78,8 +80,8 @@ await together([
   test('test', 'golden_test'),
   ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
 ]);
-build('sanitize', ['-DGEMMATUNE_SANITIZE=address,undefined']);
-build('tsan', ['-DGEMMATUNE_SANITIZE=thread'], ['gpu_test', 'comm_test']);
+build('sanitize', { GEMMATUNE_SANITIZE: 'address,undefined' });
+build('tsan', { GEMMATUNE_SANITIZE: 'thread' }, ['gpu_test', 'comm_test']);
 await together([
   test('sanitize', 'ops_test', ['gpu_test']),
   test('sanitize', 'ops_test', ['!gpu_test']),

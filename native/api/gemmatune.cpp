@@ -75,11 +75,7 @@ struct gt_model {
   }
 };
 
-#if defined(GEMMATUNE_CUDA)
-constexpr int32_t kHasCuda = 1;
-#else
-constexpr int32_t kHasCuda = 0;
-#endif
+constexpr int32_t kHasCuda = GEMMATUNE_CUDA;
 #if defined(GEMMATUNE_EMULATED)
 constexpr int32_t kHasEmulated = 1;
 #else

@@ -21,6 +21,7 @@ if(GEMMATUNE_CUDA)
   target_sources(ops_bench PRIVATE $<TARGET_OBJECTS:bench_limits_cuda>)
 
   add_executable(gpu_plan EXCLUDE_FROM_ALL bench/gpu_plan.cpp gpu/dry_run.cpp $<TARGET_OBJECTS:bench_cases>)
+  target_include_directories(gpu_plan PRIVATE ${CUDAToolkit_INCLUDE_DIRS})
   target_link_libraries(gpu_plan PRIVATE core)
   gemmatune_warnings(gpu_plan)
 endif()

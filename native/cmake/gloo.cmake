@@ -1,4 +1,11 @@
 # The plug-in that holds Gloo, built where its headers and library are; it lies beside the addon, which opens it when CPU ranks are asked for.
+# What was found in an earlier build and is there no more is looked for again.
+if(NOT EXISTS "${GEMMATUNE_GLOO_INCLUDE}/gloo/allreduce.h")
+  unset(GEMMATUNE_GLOO_INCLUDE CACHE)
+endif()
+if(NOT EXISTS "${GEMMATUNE_GLOO_LIBRARY}")
+  unset(GEMMATUNE_GLOO_LIBRARY CACHE)
+endif()
 find_path(GEMMATUNE_GLOO_INCLUDE gloo/allreduce.h)
 find_library(GEMMATUNE_GLOO_LIBRARY gloo)
 if(GEMMATUNE_GLOO_INCLUDE AND GEMMATUNE_GLOO_LIBRARY)
@@ -9,5 +16,9 @@ if(GEMMATUNE_GLOO_INCLUDE AND GEMMATUNE_GLOO_LIBRARY)
   target_link_libraries(gloo_plugin PRIVATE ${GEMMATUNE_GLOO_LIBRARY} Threads::Threads)
   gemmatune_warnings(gloo_plugin)
 else()
+  # One of an earlier build would be opened all the same.
+  set(folder ${CMAKE_LIBRARY_OUTPUT_DIRECTORY} ${CMAKE_CURRENT_BINARY_DIR})
+  list(GET folder 0 folder)
+  file(REMOVE ${folder}/gemmatune_gloo.so)
   message(STATUS "gemmatune_gloo.so is not built: Gloo was not found (gloo/allreduce.h and libgloo, on Debian and Ubuntu in the package libgloo-dev)")
 endif()

@@ -27,9 +27,13 @@ function(gemmatune_cuda_kernels target sources)
   set_target_properties(kernels_cuda PROPERTIES CUDA_STANDARD 17 CUDA_STANDARD_REQUIRED ON CUDA_ARCHITECTURES OFF POSITION_INDEPENDENT_CODE ON)
   target_compile_options(kernels_cuda PRIVATE ${GT_GENCODE} --expt-relaxed-constexpr -Xptxas=-warn-spills,-warn-lmem-usage,-Werror -Xcompiler=-Wall,-Wextra -diag-suppress=177)
   target_sources(${target} PRIVATE $<TARGET_OBJECTS:kernels_cuda>)
-  target_compile_definitions(${target} PUBLIC GEMMATUNE_CUDA)
-  # The runtime is inside: a machine without driver or GPU loads the binary all the same.
-  target_link_libraries(${target} PUBLIC CUDA::cudart_static)
+  # The runtime is inside: a machine without driver or GPU loads the binary all the same. For the linker only: its headers are nvcc's affair.
+  target_link_libraries(${target} INTERFACE $<LINK_ONLY:CUDA::cudart_static>)
+endfunction()
+
+# These sources are told whether nvcc's kernels are there, and no others: what knows nothing of it is not compiled again when they come or go.
+function(gemmatune_tell_of_cuda)
+  set_property(SOURCE ${ARGN} APPEND PROPERTY COMPILE_DEFINITIONS GEMMATUNE_CUDA=$<BOOL:${GEMMATUNE_CUDA}>)
 endfunction()
 
 # -gencode for every architecture that the toolkit knows, and PTX of the newest.

@@ -34,7 +34,7 @@ static std::string missing_backend(DeviceKind kind) {
 int count_devices(DeviceKind kind) {
   std::string problem = missing_backend(kind);
   size_t count = 0;
-#if defined(GEMMATUNE_CUDA)
+#if GEMMATUNE_CUDA
   if (kind == DeviceKind::cuda) count = cuda::devices(&problem).size();
 #endif
 #if defined(GEMMATUNE_EMULATED)
@@ -45,7 +45,7 @@ int count_devices(DeviceKind kind) {
 }
 
 Device::Device(DeviceKind kind, int index, int threads, gpu::Level highest) : kind(kind), index(index) {
-#if defined(GEMMATUNE_CUDA)
+#if GEMMATUNE_CUDA
   if (kind == DeviceKind::cuda) gpu_ = cuda::open(index, highest);
 #endif
 #if defined(GEMMATUNE_EMULATED)

@@ -115,9 +115,11 @@ namespace gt::emulated { GT_DECLARE_RUNTIME; }
 #define GT_DECLARE_GPU_TABLES(Type, name)               \
   namespace gt::cuda { extern const gpu::Type name; }   \
   namespace gt::emulated { extern const gpu::Type name; }
-#if defined(GEMMATUNE_CUDA) && defined(GEMMATUNE_EMULATED)
+#if !defined(GEMMATUNE_CUDA)
+// A source that CMakeLists.txt does not tell whether there are CUDA kernels (by 0 or 1) has no GT_PICK_GPU.
+#elif GEMMATUNE_CUDA && defined(GEMMATUNE_EMULATED)
 #define GT_PICK_GPU(device, name) ((device).kind == DeviceKind::cuda ? cuda::name : emulated::name)
-#elif defined(GEMMATUNE_CUDA)
+#elif GEMMATUNE_CUDA
 #define GT_PICK_GPU(device, name) (cuda::name)
 #elif defined(GEMMATUNE_EMULATED)
 #define GT_PICK_GPU(device, name) (emulated::name)

@@ -6,11 +6,15 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { finetuneWords, processesOf, type Running, start, until, writeRows } from './launchers.js';
+import { finetuneWords, glooIsMissing, processesOf, type Running, start, until, writeRows } from './launchers.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gemmatune-faults-'));
 const rows = writeRows(join(folder, 'rows.jsonl'));
 const TIMEOUT = 3; // seconds without a sign of life
+
+const noGloo = glooIsMissing();
+const describeOverGloo = (name: string, tests: () => void) =>
+  describe.skipIf(noGloo !== null)(`${name}${noGloo ? ` (skipped: ${noGloo})` : ''}`, tests);
 
 const started: Running[] = [];
 afterEach(() => {
@@ -45,7 +49,7 @@ async function leavesNothing(name: string): Promise<void> {
   await until(`no process of ${name} is left`, 5, () => processesOf(at(name)).length === 0);
 }
 
-describe('a rank', () => {
+describeOverGloo('a rank', () => {
   it.each([0, 1])('%d that is killed stops all within seconds, named, and the run resumes', async (victim) => {
     const name = `killed-${victim}`;
     const running = launch(endless(name));
@@ -78,20 +82,6 @@ describe('a rank', () => {
     await leavesNothing(name);
   });
 
-  it('that never comes is named by those that have', async () => {
-    const name = 'missing';
-    const words = (rank: number) =>
-      finetuneWords(rows, at(name), 2, {
-        more: ['--rank', `${rank}`, '--world-size', '2', '--address', 'tcp:127.0.0.1:29733', '--join-timeout', '2'],
-      });
-    const { status, stderr } = await launch(words(0)).ended;
-    expect(status).toBe(1);
-    expect(stderr).toMatch(/rank 1 of 2 has not come within 2 s/);
-    const other = await launch(words(1)).ended;
-    expect(other.status).toBe(1);
-    expect(other.stderr).toMatch(/127\.0\.0\.1:29733/);
-  });
-
   it('with other settings stops all, the difference named', async () => {
     const words = (rank: number, learningRate: string) =>
       finetuneWords(rows, at('settings'), 2, {
@@ -119,6 +109,20 @@ describe('a rank', () => {
   });
 });
 
+it('a rank that never comes is named by those that have', async () => {
+  const name = 'missing';
+  const words = (rank: number) =>
+    finetuneWords(rows, at(name), 2, {
+      more: ['--rank', `${rank}`, '--world-size', '2', '--address', 'tcp:127.0.0.1:29733', '--join-timeout', '2'],
+    });
+  const { status, stderr } = await launch(words(0)).ended;
+  expect(status).toBe(1);
+  expect(stderr).toMatch(/rank 1 of 2 has not come within 2 s/);
+  const other = await launch(words(1)).ended;
+  expect(other.status).toBe(1);
+  expect(other.stderr).toMatch(/127\.0\.0\.1:29733/);
+});
+
 it('a port that is in use is said so', async () => {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -130,27 +134,29 @@ it('a port that is in use is said so', async () => {
   expect(stderr).toMatch(new RegExp(`port ${port} .*in use`));
 });
 
-// Ranks on CPUs have no need of shared memory; that NCCL's ranks are told of a small one is tested in native/comm.
-it.skipIf(process.getuid?.() !== 0)('a full /dev/shm stops nothing', async () => {
-  const full =
-    'mount -t tmpfs -o size=64k tmpfs /dev/shm && ! head -c 1M /dev/zero 2>/dev/null >/dev/shm/full && exec "$@"';
-  const words = finetuneWords(rows, at('shm'), 2, { more: ['--devices', '2'] });
-  const { status, stderr } = await launch(['unshare', '--mount', 'sh', '-c', full, 'sh', ...words]).ended;
-  expect(status, stderr).toBe(0);
-});
+describeOverGloo('a run', () => {
+  // Ranks on CPUs have no need of shared memory; that NCCL's ranks are told of a small one is tested in native/comm.
+  it.skipIf(process.getuid?.() !== 0)('a full /dev/shm stops nothing', async () => {
+    const full =
+      'mount -t tmpfs -o size=64k tmpfs /dev/shm && ! head -c 1M /dev/zero 2>/dev/null >/dev/shm/full && exec "$@"';
+    const words = finetuneWords(rows, at('shm'), 2, { more: ['--devices', '2'] });
+    const { status, stderr } = await launch(['unshare', '--mount', 'sh', '-c', full, 'sh', ...words]).ended;
+    expect(status, stderr).toBe(0);
+  });
 
-it('a launcher that is killed takes its ranks with it', async () => {
-  const running = launch(endless('launcher'));
-  await trains('launcher', running);
-  running.child.kill('SIGKILL');
-  await until('no rank is left', 30, () => processesOf(at('launcher')).length === 0);
-});
+  it('a launcher that is killed takes its ranks with it', async () => {
+    const running = launch(endless('launcher'));
+    await trains('launcher', running);
+    running.child.kill('SIGKILL');
+    await until('no rank is left', 30, () => processesOf(at('launcher')).length === 0);
+  });
 
-it('Ctrl-C stops all after the running update, with a checkpoint', async () => {
-  const running = launch(endless('interrupted'));
-  await trains('interrupted', running);
-  for (const { pid } of processesOf(at('interrupted'))) process.kill(pid, 'SIGINT'); // as a terminal does, to the whole group
-  const { status, stderr } = await running.ended;
-  expect(status, stderr).toBe(130);
-  await leavesNothing('interrupted');
+  it('Ctrl-C stops all after the running update, with a checkpoint', async () => {
+    const running = launch(endless('interrupted'));
+    await trains('interrupted', running);
+    for (const { pid } of processesOf(at('interrupted'))) process.kill(pid, 'SIGINT'); // as a terminal does, to the whole group
+    const { status, stderr } = await running.ended;
+    expect(status, stderr).toBe(130);
+    await leavesNothing('interrupted');
+  });
 });

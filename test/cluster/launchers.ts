@@ -1,11 +1,12 @@
 // `gemmatune finetune` of the tiny golden model by several ranks, under each launcher, for tests: real processes of the built program.
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const PROGRAM = fileURLToPath(new URL('../../packages/cli/bin/gemmatune.mjs', import.meta.url));
+const CACHE = fileURLToPath(new URL('../../native/build/CMakeCache.txt', import.meta.url));
 const TINY = fileURLToPath(new URL('../golden/tiny', import.meta.url));
 
 /** Rows of unlike lengths, one without a target, so that ranks have unlike work. */
@@ -104,6 +105,14 @@ export function resultOf(outputDir: string): Result {
 
 /** Whether a program can be run here. */
 export const has = (program: string): boolean => spawnSync(program, ['--version']).error === undefined;
+
+/** Why ranks on CPUs can exchange nothing in this build, or null: the build looked for Gloo, and did not find it. */
+export function glooIsMissing(): string | null {
+  const cache = existsSync(CACHE) ? readFileSync(CACHE, 'utf8') : '';
+  return /^GEMMATUNE_GLOO_(INCLUDE|LIBRARY):\w+=.*NOTFOUND$/m.test(cache)
+    ? 'the build found no Gloo (Debian: libgloo-dev, then npm run setup)'
+    : null;
+}
 
 /** Waits until `done`, or fails saying what was waited for and what was said meanwhile. */
 export async function until(what: string, seconds: number, done: () => boolean, said = () => ''): Promise<void> {

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { finetuneWords, has, type Result, resultOf, start, writeRows } from './launchers.js';
+import { finetuneWords, glooIsMissing, has, type Result, resultOf, start, writeRows } from './launchers.js';
 import { Slurm, slurmIsMissing } from './slurm.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'gemmatune-ranks-'));
@@ -51,7 +51,10 @@ function expectAsAlone(got: Result): void {
 const sameBits = (a: Result, b: Result) =>
   expect(Buffer.compare(Buffer.from(a.weights.buffer), Buffer.from(b.weights.buffer)), 'same weights').toBe(0);
 
-describe.each([2, 3, 4])('%d ranks', (size) => {
+const noGloo = glooIsMissing();
+const skipped = noGloo ? ` (skipped: ${noGloo})` : '';
+
+describe.skipIf(noGloo !== null).each([2, 3, 4])(`%d ranks${skipped}`, (size) => {
   let forked: Result;
 
   beforeAll(async () => {
@@ -90,9 +93,9 @@ describe.each([2, 3, 4])('%d ranks', (size) => {
   });
 });
 
-const missing = slurmIsMissing();
+const missing = slurmIsMissing() ?? noGloo;
 // Its nodes' names lead nowhere here: the address is given.
-describe.skipIf(missing !== null)(`Slurm of two nodes${missing ? ` (${missing})` : ''}`, () => {
+describe.skipIf(missing !== null)(`Slurm of two nodes${missing ? ` (skipped: ${missing})` : ''}`, () => {
   let slurm: Slurm;
   beforeAll(async () => {
     slurm = await Slurm.start();
@@ -113,7 +116,7 @@ describe.skipIf(missing !== null)(`Slurm of two nodes${missing ? ` (${missing})`
   });
 });
 
-describe('two emulated GPUs', () => {
+describe.skipIf(noGloo !== null)(`two emulated GPUs${skipped}`, () => {
   it('train as one does, through the CUDA code path', async () => {
     const emulated = (name: string, ranks: number, more: string[]) =>
       finetuneWords(rows, join(folder, name), ranks, { updates: 2, more: ['--device', 'emulated', ...more] }).map(
