@@ -23,9 +23,7 @@ function cuda() {
   }
 }
 
-if (!existsSync(join(build, 'Release/gemmatune_native.node')))
-  console.log('building the native core (a minute or two, the first time only)');
-buildNative('the native core', build, {
+await buildNative('the native core', build, {
   source: native,
   options: { GEMMATUNE_CUDA: cuda() },
   packages: [module('node-addon-api'), module('node-api-headers')],

@@ -27,7 +27,7 @@ function build(folder, options = {}, targets = []) {
     source: join(root, 'native'),
     options: { GEMMATUNE_TESTS: 'ON', GEMMATUNE_CUDA: 'OFF', ...options },
   };
-  buildNative(path, join(root, path), request, targets);
+  return buildNative(path, join(root, path), request, targets);
 }
 const test = (folder, name, args = [], env = {}, note = '') => ({
   title: `${name} ${args.join(' ')} (${folder}${note && `, ${note}`})`,
@@ -70,7 +70,7 @@ const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 step('style', bin('biome'), ['check', '.']);
 step('walls', process.execPath, ['scripts/walls.mjs']);
 step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
-build('test');
+await build('test');
 await together([
   test('test', 'ops_test', ['gpu_test']),
   test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
@@ -80,8 +80,8 @@ await together([
   test('test', 'golden_test'),
   ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
 ]);
-build('sanitize', { GEMMATUNE_SANITIZE: 'address,undefined' });
-build('tsan', { GEMMATUNE_SANITIZE: 'thread' }, ['gpu_test', 'comm_test']);
+await build('sanitize', { GEMMATUNE_SANITIZE: 'address,undefined' });
+await build('tsan', { GEMMATUNE_SANITIZE: 'thread' }, ['gpu_test', 'comm_test']);
 await together([
   test('sanitize', 'ops_test', ['gpu_test']),
   test('sanitize', 'ops_test', ['!gpu_test']),

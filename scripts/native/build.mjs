@@ -1,24 +1,32 @@
-// Brings a build folder of native/ up to date: configures it where that is needed, and builds it. Quiet, unless there is a warning or an error to see;
-// all of it ends this process where something fails.
-import { spawnSync } from 'node:child_process';
+// Brings a build folder of native/ up to date: configures it where that is needed, builds it, and shows how far it is. Quiet where there is nothing
+// to do; warnings and errors come in full at the end. All of it ends this process where something fails.
+import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { decide, nvccFor, RECORD, readConfiguration, wantedFor } from './configuration.mjs';
+import { isProgress, Progress, stepOf, stepsLeft } from './progress.mjs';
+
+const SECONDS_BETWEEN_LINES = 15; // where the last line cannot be written over
+const now = () => performance.now() / 1000;
 
 export function stop(sentence, output = '') {
   if (output.trim()) console.error(output.trimEnd());
   console.error(`build: ${sentence}`);
   process.exit(1);
 }
-const failed = (what, error) => `${what} failed${error ? `: ${error.message}` : ''}`;
 
-/** Runs a command to its end; what it says is shown where it fails or warns. */
-export function run(what, [command, ...args], options = {}) {
-  const { status, stdout, stderr, error } = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1e9, ...options });
-  const output = `${stdout ?? ''}${stderr ?? ''}`;
-  if (status !== 0) stop(failed(what, error), output);
+/** Shows what a command that has ended has said, where it failed or warned. */
+function judge(what, { status, error }, output) {
+  if (status !== 0) stop(`${what} failed${error ? `: ${error.message}` : ''}`, output);
   if (/warning:/i.test(output)) console.error(output.trimEnd());
+}
+
+/** Runs a command to its end. */
+export function run(what, [command, ...args], options = {}) {
+  const result = spawnSync(command, args, { encoding: 'utf8', maxBuffer: 1e9, ...options });
+  judge(what, result, `${result.stdout ?? ''}${result.stderr ?? ''}`);
 }
 
 function configure(what, folder, request) {
@@ -48,14 +56,50 @@ function configure(what, folder, request) {
 }
 const writeRecord = (folder, record) => writeFileSync(join(folder, RECORD), `${JSON.stringify(record, null, 2)}\n`);
 
+/** Shows how far it is while `work` goes on: in one line of a terminal, else in a line now and then. */
+async function showing(progress, work) {
+  const terminal = process.stdout.isTTY;
+  const [before, after] = terminal ? ['\r\x1b[K', ''] : ['', '\n'];
+  const show = () => process.stdout.write(before + progress.text(now()) + after);
+  const timer = setInterval(show, 1000 * (terminal ? 1 : SECONDS_BETWEEN_LINES));
+  const result = await work;
+  clearInterval(timer);
+  process.stdout.write(before);
+  return result;
+}
+
+async function compile(what, folder, targets) {
+  const jobs = availableParallelism();
+  const words = ['--build', folder, '--parallel', `${jobs}`, ...targets.flatMap((target) => ['--target', target])];
+  const env = { ...process.env, NINJA_STATUS: '[%f/%t] ' };
+  const dryRun = (dry, more) =>
+    spawnSync('cmake', dry, { encoding: 'utf8', maxBuffer: 1e9, env: { ...env, ...more } }).stdout ?? '';
+  const { generator } = readConfiguration(folder);
+  const planned = stepsLeft(folder, generator, words, dryRun);
+  if (planned.length > 0) console.log(`building ${what}: ${planned.length} steps`);
+  const progress = new Progress(planned, now(), generator === 'Ninja' ? 0 : jobs);
+
+  const child = spawn('cmake', words, { stdio: ['ignore', 'pipe', 'pipe'], env });
+  const said = [];
+  for (const stream of [child.stdout, child.stderr])
+    createInterface(stream).on('line', (line) => {
+      const step = stepOf(line);
+      if (step !== null) progress.add(step, now());
+      if (!isProgress(line)) said.push(line);
+    });
+  const ended = new Promise((done) =>
+    child.on('close', (status) => done({ status })).on('error', (error) => done({ error })),
+  );
+  judge(what, await (planned.length > 0 ? showing(progress, ended) : ended), said.join('\n'));
+}
+
 /**
  * @param what for people
  * @param folder of the build
  * @param request what wantedFor takes; `cmakeJs`: the program that configures where it is not cmake itself
  * @param targets all by default
  */
-export function buildNative(what, folder, request, targets = []) {
+export async function buildNative(what, folder, request, targets = []) {
   configure(what, folder, request);
-  const jobs = String(availableParallelism());
-  run(what, ['cmake', '--build', folder, '--parallel', jobs, ...targets.flatMap((target) => ['--target', target])]);
+  await compile(what, folder, targets);
 }
