@@ -20,18 +20,17 @@ struct FloatMath {
   GT_INLINE Register multiply_add(Register a, Register b, Register sum) { return a * b + sum; }
 };
 
-size_t scratch_of(int threads, const Product& p) {
-  return p.factors == DType::f32 ? scratch_bytes<RegisterKernel<FloatMath<Float32>>>(threads, p) : scratch_bytes<RegisterKernel<FloatMath<Widened>>>(threads, p);
-}
+using Kernel = RegisterKernel<FloatMath<Float32>>;
+using Widening = RegisterKernel<FloatMath<Widened>>;  // of the same family: widened, a bfloat16 is a unit too
 
 void run_either(Threads& threads, void* scratch, const Product& p) {
-  if (p.factors == DType::f32) run<RegisterKernel<FloatMath<Float32>>>(threads, scratch, p);
-  else run<RegisterKernel<FloatMath<Widened>>>(threads, scratch, p);
+  if (p.factors == DType::f32) run<Kernel>(threads, scratch, p);
+  else run<Widening>(threads, scratch, p);
 }
 
 }  // namespace
 
 extern const Matmul GT_TABLE(matmul);
-const Matmul GT_TABLE(matmul) = {scratch_of, run_either};
+const Matmul GT_TABLE(matmul) = {Kernel::kFamily, run_either};
 
 }  // namespace gt::cpu

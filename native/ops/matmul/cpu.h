@@ -23,13 +23,23 @@ struct Product {
   bool keep_b;  // which factor is packed first and kept for all tasks; the other one is cut into tasks. The smaller one: b or a
 };
 
+// What a plan (plan.h) must know of a kernel family.
+struct Family {
+  int64_t row_panels, col_panels;  // largest tile, in panels of 16
+  int64_t per_unit, unit_step;     // a panel's length is a multiple of unit_step units of per_unit elements
+  int64_t tile_inner;              // elements of the inner dimension that a tile runs through
+};
+
 struct Matmul {
-  size_t (*scratch_bytes)(int threads, const Product&);
-  void (*run)(Threads&, void* scratch, const Product&);  // scratch: 64-byte aligned
+  Family family;
+  void (*run)(Threads&, void* scratch, const Product&);  // scratch: scratch_bytes of plan.h, 64-byte aligned
 };
 GT_DECLARE_TABLES(Matmul, matmul);
 
 // bfloat16 factors only; the caller has asked has_avx512_bf16() or has_amx_bf16().
 extern const Matmul matmul_avx512bf16, matmul_amx;
+
+// The one for this machine.
+const Matmul& matmul_of(DType factors);
 
 }  // namespace gt::cpu

@@ -13,8 +13,8 @@ namespace {
 constexpr int64_t kTile = 16 * kPanel;  // units in a tile register
 
 struct AmxKernel {
-  static constexpr int64_t kRowPanels = 2, kColPanels = 2;
-  static constexpr int64_t kPerUnit = Pairs::kPerUnit, kUnitStep = 16, kTileInner = 640;  // 32 rows of it stay in L1
+  // 32 rows of tile_inner stay in L1.
+  static constexpr Family kFamily{.row_panels = 2, .col_panels = 2, .per_unit = Pairs::kPerUnit, .unit_step = 16, .tile_inner = 640};
 
   struct State {
     State() {
@@ -110,6 +110,6 @@ struct AmxKernel {
 }  // namespace
 
 extern const Matmul matmul_amx;
-const Matmul matmul_amx = {scratch_bytes<AmxKernel>, run<AmxKernel>};
+const Matmul matmul_amx = {AmxKernel::kFamily, run<AmxKernel>};
 
 }  // namespace gt::cpu

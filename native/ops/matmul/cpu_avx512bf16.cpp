@@ -16,6 +16,6 @@ struct PairMath {
 }  // namespace
 
 extern const Matmul matmul_avx512bf16;
-const Matmul matmul_avx512bf16 = {scratch_bytes<RegisterKernel<PairMath>>, run<RegisterKernel<PairMath>>};
+const Matmul matmul_avx512bf16 = {RegisterKernel<PairMath>::kFamily, run<RegisterKernel<PairMath>>};
 
 }  // namespace gt::cpu

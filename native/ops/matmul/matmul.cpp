@@ -2,24 +2,24 @@
 #include "ops/matmul/matmul.h"
 
 #include "core/profile.h"
-#include "ops/matmul/cpu.h"
 #include "ops/matmul/cublaslt.h"
 #include "ops/matmul/gpu.h"
+#include "ops/matmul/plan.h"
 
 namespace gt {
 
-static const cpu::Matmul& pick_cpu(DType factors) {
+const cpu::Matmul& cpu::matmul_of(DType factors) {
 #if defined(__x86_64__)
-  if (factors == DType::bf16 && cpu::has_amx_bf16()) return cpu::matmul_amx;
-  if (factors == DType::bf16 && cpu::has_avx512_bf16()) return cpu::matmul_avx512bf16;
+  if (factors == DType::bf16 && has_amx_bf16()) return matmul_amx;
+  if (factors == DType::bf16 && has_avx512_bf16()) return matmul_avx512bf16;
 #endif
   (void)factors;
-  return GT_PICK(cpu::matmul);
+  return GT_PICK(matmul);
 }
 
 static void multiply_on_cpu(Device& device, const cpu::Product& product) {
-  const cpu::Matmul& backend = pick_cpu(product.factors);
-  backend.run(device.threads(), device.scratch(backend.scratch_bytes(device.threads().count(), product)), product);
+  const cpu::Matmul& backend = cpu::matmul_of(product.factors);
+  backend.run(device.threads(), device.scratch(cpu::scratch_bytes(backend.family, device.threads().count(), product)), product);
 }
 
 // What GPUs take; `weight` is the weight or its gradient.

@@ -10,16 +10,13 @@
 #endif
 
 #include "cpu/vec.h"
-#include "ops/matmul/cpu.h"
+#include "ops/matmul/plan.h"
 
 namespace gt::cpu {
 namespace {
 
-constexpr int64_t kPanel = 16;
 typedef uint32_t u32x4 __attribute__((vector_size(16)));
 typedef uint16_t u16x32 __attribute__((vector_size(64)));
-
-GT_INLINE int64_t up(int64_t n, int64_t step) { return (n + step - 1) / step * step; }
 
 // What a unit holds, and how to read it from a factor of type T.
 struct Float32 {

@@ -19,8 +19,7 @@ constexpr int kPerPanel = kPanel / kWidth;
 
 template <class Math>
 struct RegisterKernel {
-  static constexpr int64_t kRowPanels = 1, kColPanels = Math::kColPanels;
-  static constexpr int64_t kPerUnit = Math::Unit::kPerUnit, kUnitStep = 1, kTileInner = 1024;
+  static constexpr Family kFamily{.row_panels = 1, .col_panels = Math::kColPanels, .per_unit = Math::Unit::kPerUnit, .unit_step = 1, .tile_inner = 1024};
   struct State {};
 
   static void pack_rows(uint32_t* to, const Factor& f, int64_t row, int64_t rows, int64_t k, int64_t inner, int64_t units) {
@@ -66,7 +65,7 @@ struct RegisterKernel {
   template <class Sink>
   static void tile(const Panels& p, const Sink& sink) {
     const int64_t panels = (sink.cols + kPanel - 1) / kPanel;
-    if (panels == kColPanels) return all_rows<kColPanels>(p, 0, sink);
+    if (panels == Math::kColPanels) return all_rows<Math::kColPanels>(p, 0, sink);
     for (int64_t c = 0; c < panels; c++) all_rows<1>(p, c, sink);
   }
 };
