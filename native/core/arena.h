@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "core/device.h"
+#include "core/fence.h"
 #include "core/tensor.h"
 
 namespace gt {
@@ -31,14 +32,14 @@ class Buffer {
   void* data_ = nullptr;
 };
 
-// Lays tensors out one after the other, each at a multiple of 64 bytes, then allocates them in one piece.
+// Lays tensors out one after the other, each at a multiple of 64 bytes, then allocates them in one piece. On the host, fences stand between them.
 class Arena {
  public:
   // `slot` becomes valid when allocate() has run; it must outlive that call.
   void add(Tensor* slot, DType dtype, std::initializer_list<int64_t> shape) {
     *slot = Tensor(nullptr, dtype, shape);
     slots_.push_back({slot, bytes_});
-    bytes_ += (slot->bytes() + 63) / 64 * 64;
+    bytes_ += (slot->bytes() + kFence + 63) / 64 * 64;
   }
   int64_t bytes() const { return bytes_; }
 
@@ -48,7 +49,11 @@ class Arena {
       memory.reset();  // before the new allocation: the two must not be held at once
       memory = Buffer(device, bytes_);
     }
-    for (const Slot& s : slots_) s.tensor->data = memory.data() + s.offset;
+    if (device.on_host()) fence(memory.data(), size_t(memory.bytes()));
+    for (const Slot& s : slots_) {
+      s.tensor->data = memory.data() + s.offset;
+      if (device.on_host()) unfence(s.tensor->data, size_t(s.tensor->bytes()));
+    }
     slots_.clear();
   }
 

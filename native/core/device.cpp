@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/fence.h"
 #include "core/profile.h"
 
 namespace gt {
@@ -63,9 +64,9 @@ Device::~Device() {
 }
 
 // Large memory comes from the kernel as zero pages that cost nothing until they are used, in pages of 2 MB where the kernel has them:
-// arenas are walked end to end, and small pages would spend their time in TLB misses.
+// arenas are walked end to end, and small pages would spend their time in TLB misses. AddressSanitizer sees the ends of what is on the heap only.
 constexpr size_t kHugePage = size_t(2) << 20;
-static bool is_large(size_t bytes) { return bytes >= 2 * kHugePage; }
+static bool is_large(size_t bytes) { return kFence == 0 && bytes >= 2 * kHugePage; }
 static size_t round_up(size_t bytes, size_t unit) { return (bytes + unit - 1) / unit * unit; }
 
 void* Device::allocate(size_t bytes) {
@@ -86,7 +87,7 @@ void* Device::allocate(size_t bytes) {
       madvise(p, whole, MADV_HUGEPAGE);
 #endif
     }
-  } else if ((p = std::aligned_alloc(64, round_up(std::max<size_t>(bytes, 1), 64)))) {
+  } else if (posix_memalign(&p, 64, std::max<size_t>(bytes, 1)) == 0) {
     std::memset(p, 0, bytes);
   }
   if (p) return p;
@@ -112,6 +113,8 @@ void* Device::scratch(size_t bytes) {
     scratch_ = allocate(bytes);
     scratch_bytes_ = bytes;
   }
+  unfence(scratch_, bytes);
+  fence(static_cast<char*>(scratch_) + bytes, scratch_bytes_ - bytes);
   return scratch_;
 }
 

@@ -162,16 +162,42 @@ TEST(arena_lays_tensors_out_apart_and_reuses_memory) {
   Arena arena;
   arena.add(&a, DType::f32, {3});
   arena.add(&b, DType::bf16, {5, 2});
-  check(arena.bytes() == 128, arena.bytes());
+  check(arena.bytes() == 2 * (64 + kFence), arena.bytes());
   arena.allocate(device, memory);
   check(a.describe() == "float32 [3]" && b.describe() == "bfloat16 [5, 2]", a.describe(), b.describe());
-  check(static_cast<char*>(b.data) - static_cast<char*>(a.data) == 64, "b does not follow a");
+  check(static_cast<char*>(b.data) - static_cast<char*>(a.data) == 64 + kFence, "b does not follow a");
   void* before = memory.data();
   Arena smaller;
   smaller.add(&a, DType::f32, {1});
   smaller.allocate(device, memory);
   check(a.data == before, "memory large enough was not reused");
 }
+
+#ifdef __SANITIZE_ADDRESS__
+TEST(fences_stand_behind_scratch_and_between_tensors) {
+  const auto fenced = [](const void* p, int64_t at) { return __asan_address_is_poisoned(static_cast<const char*>(p) + at) == 1; };
+  Device device(DeviceKind::cpu, 0, 1);
+  void* const large = device.allocate(size_t(9) << 20);
+  check(fenced(large, -1) && !fenced(large, 0) && !fenced(large, (9 << 20) - 1) && fenced(large, 9 << 20), "large memory");
+  device.release(large, size_t(9) << 20);
+
+  device.scratch(1000);
+  const void* scratch = device.scratch(100);
+  check(fenced(scratch, -1) && !fenced(scratch, 0) && !fenced(scratch, 99) && fenced(scratch, 100) && fenced(scratch, 999), "less scratch than before");
+  check(!fenced(device.scratch(999), 998), "as much scratch as before");
+
+  Buffer memory;
+  Tensor a, b;
+  for (int64_t n : {300, 3}) {  // the second time in memory that is too large
+    Arena arena;
+    arena.add(&a, DType::f32, {n});
+    arena.add(&b, DType::f32, {n});
+    arena.allocate(device, memory);
+    for (const Tensor& t : {a, b})
+      check(fenced(t.data, -1) && !fenced(t.data, 0) && !fenced(t.data, t.bytes() - 1) && fenced(t.data, t.bytes()), "a tensor of ", n);
+  }
+}
+#endif
 
 TEST(a_profile_counts_the_outermost_op_and_forgets_what_was_taken) {
   Device device(DeviceKind::cpu, 0, 1);

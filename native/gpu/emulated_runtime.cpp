@@ -11,6 +11,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/fence.h"
 #include "gpu/emulator.h"
 
 namespace gt::emulated {
@@ -161,6 +162,7 @@ static cudaError_t release(const char* call, void* p, bool of_host) {
   const auto found = memory.find(static_cast<char*>(p));
   if (found == memory.end() || (found->second.device == kHost) != of_host) return failed(cudaErrorInvalidValue, text(call, ": ", described(p), ", expected what an allocation returned"));
   if (!of_host) used[found->second.device] -= found->second.bytes;
+  unfence(p, found->second.bytes);
   memset(p, 0xff, found->second.bytes);
   memory.erase(found);
   free(p);

@@ -1,6 +1,7 @@
 // gpu/context.h on the CUDA runtime, and on the emulator's stand-in for it.
 #include <algorithm>
 
+#include "core/fence.h"
 #include "gpu/driver.h"
 #include "gpu/kernel.h"
 
@@ -235,8 +236,14 @@ class RuntimeContext final : public Context {
       scratch_bytes_ = bytes;
     }
 #if !defined(__CUDACC__)
-    // NaN, and some behind it: an op that counts on zeros, on what it left there, or on more than it asked for is found out.
-    if (bytes) check_cuda(cudaMemsetAsync(scratch_, 0xff, std::min(scratch_bytes_, bytes + (size_t(64) << 10)), compute_), "clearing scratch");
+    // NaN, and some behind it, where AddressSanitizer also has a fence: an op that counts on zeros, on what it left there, or on more than it asked for is
+    // found out.
+    if (bytes) enqueue_foreign(compute_, [p = static_cast<char*>(scratch_), bytes, all = scratch_bytes_] {
+      unfence(p, all);
+      memset(p, 0xff, std::min(all, bytes + (size_t(64) << 10)));
+      fence(p + bytes, all - bytes);
+      return true;
+    });
 #endif
     return scratch_;
   }

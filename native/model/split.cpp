@@ -41,16 +41,25 @@ std::vector<int64_t> SplitPass::elements() const {
   return elements;
 }
 
+void SplitPass::Room::lay_out(Arena& arena, int64_t tokens, int64_t own_tokens, int64_t C) {
+  arena.add(&all, DType::f32, {tokens, C});
+  arena.add(&own, DType::f32, {own_tokens, C});
+}
+
 SplitPass::Room SplitPass::room(Buffer& memory) const {
   Arena arena;
   Room room;
-  arena.add(&room.all, DType::f32, {all_tokens_, C_});
-  arena.add(&room.own, DType::f32, {int64_t(own_ids_.size()), C_});
+  room.lay_out(arena, all_tokens_, int64_t(own_ids_.size()), C_);
   arena.allocate(device_, memory);
   return room;
 }
 
-int64_t SplitPass::embedding_bytes(const Config& config, int64_t tokens) { return 2 * tokens * config.hidden_size * size_of(DType::f32) + 128; }
+int64_t SplitPass::embedding_bytes(const Config& config, int64_t tokens) {
+  Arena arena;
+  Room room;
+  room.lay_out(arena, tokens, tokens, config.hidden_size);
+  return arena.bytes();
+}
 
 void SplitPass::embed(Buffer& memory, const Tensor& x, const Tensor& table, float scale) {
   const Room r = room(memory);

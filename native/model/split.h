@@ -36,6 +36,7 @@ class SplitPass {
   struct Room {
     Tensor all;  // [tokens of all ranks, C]
     Tensor own;  // those whose id is in this rank's slice, [n, C]
+    void lay_out(Arena& arena, int64_t tokens, int64_t own_tokens, int64_t C);
   };
   Room room(Buffer& memory) const;
   std::vector<int64_t> elements() const;  // of `all`, by rank
