@@ -73,7 +73,7 @@ class Context {
   virtual void synchronize() = 0;
 
   // Small host data for the kernels of one op (ids, block lists, constants): copied to a ring that is uploaded beside the running
-  // kernels. `from` may be reused at once; the result is for launches up to the next kRing bytes of staging. 256-byte aligned.
+  // kernels. `from` may be reused at once; the result is for launches before the next call, which may come round. 256-byte aligned.
   virtual const void* stage(const void* from, size_t bytes) = 0;
 
   // Starts copying device memory to a pinned buffer behind the work launched so far; `wait` ends when that copy is done, while later

@@ -95,9 +95,10 @@ void backward(Context& context, const AttentionShape& s, bf16* dq, bf16* dk, bf1
     with_columns(s.D, [&](auto columns) {
       constexpr Level kLevel = decltype(level)::value;
       constexpr int kD = decltype(columns)::value;
-      const Blocks keys = cut(context, s, true, kTile), rows = cut(context, s, false, kTile);
+      const Blocks keys = cut(context, s, true, kTile);
       x.blocks = keys.blocks;
       launch(context, keys.count, kBackwardThreads, backward_shared<kLevel>(kD), attention_backward_kernel<kLevel, kD, true>, x, shape_of(s));
+      const Blocks rows = cut(context, s, false, kTile);
       x.blocks = rows.blocks;
       launch(context, rows.count, kBackwardThreads, backward_shared<kLevel>(kD), attention_backward_kernel<kLevel, kD, false>, x, shape_of(s));
     });

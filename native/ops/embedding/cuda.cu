@@ -1,4 +1,6 @@
 // One warp a row of x or of dtable, eight columns a lane; wide rows are cut along the grid's y into pieces of 256 columns.
+#include <vector>
+
 #include "gpu/kernel.h"
 #include "ops/embedding/gpu.h"
 
@@ -22,12 +24,12 @@ __global__ void __launch_bounds__(kThreads) forward_kernel(float* x, const bf16*
   store_8(x + t * C + c, v);
 }
 
-// Group g has one id, and so a row of dtable to itself.
+// Group g has one id, ids[g], and so a row of dtable to itself.
 __global__ void __launch_bounds__(kThreads) backward_kernel(float* dtable, const float* dx, const int32_t* ids, const int32_t* order, const int32_t* starts, int64_t G, int64_t C, float scale) {
   const int64_t g = own_row(), c = own_column();
   if (g >= G || c >= C) return;
   const int first = starts[g], end = starts[g + 1];
-  float* row = dtable + ids[order[first]] * C + c;
+  float* row = dtable + ids[g] * C + c;
   float sum[8];
   load_8(sum, row);
 #pragma unroll 4
@@ -41,14 +43,18 @@ __global__ void __launch_bounds__(kThreads) backward_kernel(float* dtable, const
 }
 
 dim3 blocks(int64_t rows, int64_t C) { return dim3(unsigned(divide_up<int64_t>(rows, kWarps)), unsigned(divide_up<int64_t>(C, kColumns))); }
-const int32_t* staged(Context& context, const int32_t* ids, int64_t n) { return static_cast<const int32_t*>(context.stage(ids, size_t(n) * sizeof *ids)); }
+const int32_t* staged(Context& context, const int32_t* numbers, size_t n) { return static_cast<const int32_t*>(context.stage(numbers, n * sizeof *numbers)); }
 
 void forward(Context& context, float* x, const bf16* table, const int32_t* ids, int64_t T, int64_t C, float scale) {
-  launch(context, blocks(T, C), kThreads, 0, forward_kernel, x, table, staged(context, ids, T), T, C, scale);
+  launch(context, blocks(T, C), kThreads, 0, forward_kernel, x, table, staged(context, ids, size_t(T)), T, C, scale);
 }
 
 void backward(Context& context, float* dtable, const float* dx, const int32_t* ids, const int32_t* order, const int32_t* starts, int64_t T, int64_t G, int64_t C, float scale) {
-  launch(context, blocks(G, C), kThreads, 0, backward_kernel, dtable, dx, staged(context, ids, T), staged(context, order, T), staged(context, starts, G + 1), G, C, scale);
+  std::vector<int32_t> groups(order, order + T);  // then starts, then the id of each group: one piece
+  groups.insert(groups.end(), starts, starts + G + 1);
+  for (int64_t g = 0; g < G; g++) groups.push_back(ids[order[starts[g]]]);
+  const int32_t* const on_device = staged(context, groups.data(), groups.size());
+  launch(context, blocks(G, C), kThreads, 0, backward_kernel, dtable, dx, on_device + T + G + 1, on_device, on_device + T, G, C, scale);
 }
 
 }  // namespace
