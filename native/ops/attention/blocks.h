@@ -7,14 +7,11 @@
 #pragma once
 #include <cfloat>
 #include <cmath>
-#include <utility>
 
 #include "ops/attention/tiles.h"
 
 namespace gt::cpu {
 namespace {
-
-constexpr int64_t kStreamed = kAttentionStreamed;
 
 GT_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 GT_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
@@ -30,28 +27,6 @@ struct GroupRows {
   Rows<T> q, out, dout, dq;
   Rows<float> lse, delta;
   Rows<T> k, v, dk, dv;
-};
-
-// One task's scratch: attention_scratch(D) floats, which are enough for units of one element and more than enough for pairs.
-template <class Math>
-struct Scratch {
-  float *owned, *owned2;      // [units of D, kOwned]
-  float *sums, *sums2;        // [kOwned, attention_row_stride(D)]
-  float *scores, *scores2;    // [kStreamed, kOwned]
-  Streamed streamed, streamed2;
-  Scratch(float* p, int64_t D) {
-    constexpr int64_t per = Math::kPerUnit;
-    const int64_t stride = attention_row_stride(D), units = (D + per - 1) / per;
-    const auto take = [&](int64_t n) { return std::exchange(p, p + (n + kLanes - 1) / kLanes * kLanes); };
-    owned = take(units * kOwned), owned2 = take(units * kOwned);
-    sums = take(kOwned * stride), sums2 = take(kOwned * stride);
-    scores = take(kStreamed * kOwned), scores2 = take(kStreamed * kOwned);
-    for (Streamed* s : {&streamed, &streamed2}) {
-      s->stride = attention_row_stride(units);
-      s->rows = take(kStreamed * s->stride);
-      s->pairs = per == 1 ? s->rows : take(kStreamed / per * stride);
-    }
-  }
 };
 
 // Which keys the query rows [first, first + count) see: from[r] <= key <= to[r]. Row r is at position offset + r / group.

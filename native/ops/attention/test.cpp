@@ -1,5 +1,6 @@
 #include "ops/attention/attention.h"
 #include "ops/attention/reference.h"
+#include "ops/attention/scratch.h"
 #include "testing/op_case.h"
 
 using namespace gt;
@@ -130,6 +131,46 @@ TEST(matches_the_reference_for_many_sequences) {
   std::vector<int64_t> lengths;
   for (int64_t i = 0; i < 300; i++) lengths.push_back(1 + i % 7);
   parity<float>(make_case(lengths, 4, 2, 8, 3), 2);
+}
+
+TEST(matches_the_reference_on_long_sequences) {
+  parity<float>(make_case({20000, 1}, 2, 1, 2, 64), 3);
+  parity<bf16>(make_case({20000}, 1, 1, 2, 20), 2);
+  parity<float>(make_case({1, 2500}, 1, 1, 2, 0), 5);
+}
+
+namespace {
+
+struct OfOne { static constexpr int64_t kPerUnit = 1; };
+struct OfTwo { static constexpr int64_t kPerUnit = 2; };
+
+// What kernels write to each part, one behind the other, in what the door asks for.
+template <class Math>
+void scratch_holds_its_parts(float* begin, int64_t D) {
+  const cpu::Scratch<Math> s(begin, D);
+  const int64_t units = (D + Math::kPerUnit - 1) / Math::kPerUnit, stride = cpu::attention_row_stride(D);
+  int64_t end = 0;
+  const auto holds = [&](const char* part, const float* p, int64_t n) {
+    const int64_t at = p - begin;
+    check(at >= end && at % 16 == 0, "D = ", D, ": ", part, " begin at ", at, ", before the end of the last part, ", end);
+    end = at + n;
+  };
+  for (const float* p : {s.owned, s.owned2}) holds("owned rows", p, units * cpu::kOwned);
+  for (const float* p : {s.sums, s.sums2}) holds("sums", p, cpu::kOwned * stride);
+  for (const float* p : {s.scores, s.scores2}) holds("scores", p, cpu::kStreamed * cpu::kOwned);
+  for (const cpu::Streamed& b : {s.streamed, s.streamed2}) {
+    check(b.stride >= (units + 15) / 16 * 16, "D = ", D, ": a streamed row has ", b.stride, " of ", units, " units");  // written 16 at a time
+    holds("streamed rows", b.rows, cpu::kStreamed * b.stride);
+    if (Math::kPerUnit > 1) holds("streamed pairs", b.pairs, cpu::kStreamed / Math::kPerUnit * stride);
+  }
+  check(end <= cpu::attention_scratch(D), "D = ", D, ": scratch has ", cpu::attention_scratch(D), " floats, its parts ", end);
+}
+
+}  // namespace
+
+TEST(the_scratch_of_a_task_holds_its_parts) {
+  std::vector<float> memory(size_t(cpu::attention_scratch(1024)));
+  for (int64_t D = 1; D <= 1024; D++) scratch_holds_its_parts<OfOne>(memory.data(), D), scratch_holds_its_parts<OfTwo>(memory.data(), D);
 }
 
 // The value of token u is u: with equal scores the output is the mean of the visible positions.

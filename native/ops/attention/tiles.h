@@ -9,7 +9,7 @@
 //   pack_weights                     a block of float32 scores, to be the left side of `accumulate`
 #pragma once
 #include "cpu/rows.h"
-#include "ops/attention/cpu.h"
+#include "ops/attention/scratch.h"
 
 namespace gt::cpu {
 namespace {
@@ -27,7 +27,6 @@ constexpr int kRegister = 4, kTileRows = 4;
 #endif
 typedef float Register __attribute__((vector_size(kRegister * 4)));
 
-constexpr int64_t kOwned = kAttentionOwned;
 GT_INLINE int64_t round_up(int64_t n) { return (n + kLanes - 1) / kLanes * kLanes; }
 GT_INLINE int64_t round_down(int64_t n) { return n / kLanes * kLanes; }
 
@@ -37,12 +36,6 @@ struct Rows {
   T* data;
   int64_t token_stride, group, D;
   T* operator[](int64_t r) const { return data + r / group * token_stride + r % group * D; }
-};
-
-// A block of rows that streams past: `rows` [streamed, units of D] for `products`, `pairs` [units of streamed, D] for `accumulate`.
-struct Streamed {
-  float *rows, *pairs;
-  int64_t stride;  // of `rows`; that of `pairs` is attention_row_stride(D)
 };
 
 struct Floats {
