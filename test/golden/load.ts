@@ -175,14 +175,14 @@ export function loadTrlRows(): { train: TextRow[]; eval: TextRow[] } {
   return readJson('trl/rows.json');
 }
 
-function readJson<T>(relative: string): T {
+export function readJson<T>(relative: string): T {
   return JSON.parse(readFileSync(goldenPath(relative), 'utf8')) as T;
 }
 
 /** The arrays of one element type in a safetensors file: u64 header length, JSON header, then the bytes. */
-function readArrays<Data>(
+export function readArrays<Data>(
   relative: string,
-  dtype: 'F32' | 'F64',
+  dtype: 'F32' | 'F64' | 'I32',
   View: new (buffer: ArrayBuffer) => Data,
 ): Arrays<Data> {
   const file = readFileSync(goldenPath(relative));

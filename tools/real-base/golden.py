@@ -9,10 +9,11 @@ Fifty requests written by hand, each with the function it means and the three th
   prompts.json         sha256 of the weights; per row its index, ids of prompt and answer (rendered by transformers with FunctionGemma's template)
   forward.safetensors  logprobs.<i>: float32, log p(ids[t + 1]) for every t. For the first PROBED rows also logits of ids drawn at random:
                        targets.<i> [DRAWS, length - 1] and probed.<i>, their float32 log-probabilities; truth.<i>: logprobs in float64
-  forward.json         PyTorch's bfloat16 error against float64 for those rows: root mean square and largest, of log-probabilities
+  forward.json         PyTorch's own errors against float64 for those rows, in float32 and bfloat16: root mean square and largest, of log-probabilities
   generation.json      greedy ids in float32, and by how much each was ahead of the second, in logits
 """
 import argparse
+import copy
 import hashlib
 import json
 import sys
@@ -50,10 +51,11 @@ def render(tokenizer, row):
 
 
 def logprobs(model, ids):
-    """All log-probabilities [length - 1, vocabulary] of the next token, in the precision of float32 or more."""
+    """All log-probabilities [length - 1, vocabulary] of the next token. In double from the model's own logits: a float32 log_softmax over 262,144
+    ids is off by 7e-5, all in one direction."""
     with torch.no_grad():
         logits = model(torch.tensor([ids]), use_cache=False).logits[0, :-1]
-    return torch.log_softmax(logits if logits.dtype == torch.float64 else logits.float(), -1)
+    return torch.log_softmax(logits.double(), -1)
 
 
 def of_targets(all_logprobs, targets):
@@ -68,11 +70,51 @@ def greedy(model, prompt):
     return out.sequences[0, len(prompt) :].tolist(), [round(lead, 5) for lead in (top[:, 0] - top[:, 1]).tolist()]
 
 
+def write_forward(folder, model, sequences):
+    generator = torch.Generator().manual_seed(17)
+    arrays = {}
+    for i, ids in enumerate(sequences):
+        every = logprobs(model, ids)
+        arrays[f"logprobs.{i}"] = of_targets(every, torch.tensor(ids[1:])).float()
+        if i < PROBED:
+            targets = torch.randint(0, every.shape[1], (DRAWS, len(ids) - 1), generator=generator)
+            arrays[f"targets.{i}"] = targets.int()
+            arrays[f"probed.{i}"] = torch.stack([of_targets(every, draw) for draw in targets]).float()
+        print(f"forward {i}: {len(ids)} tokens", file=sys.stderr, flush=True)
+
+    def six(model):
+        return [of_targets(logprobs(model, ids), torch.tensor(ids[1:])) for ids in sequences[:PROBED]]
+
+    truths = in_float64(model, six)
+    arrays.update({f"truth.{i}": truth for i, truth in enumerate(truths)})
+    write_arrays(folder / "forward.safetensors", arrays)
+
+    def errors(computed):
+        differences = [a.double() - truth for a, truth in zip(computed, truths)]
+        return [{"rms": d.square().mean().sqrt().item(), "largest": d.abs().max().item()} for d in differences]
+
+    write_json(folder / "forward.json", {
+        "float32": errors([arrays[f"logprobs.{i}"] for i in range(PROBED)]),
+        "bfloat16": errors(six(copy.deepcopy(model).to(torch.bfloat16))),
+    })
+
+
+def write_generation(folder, model, prompts):
+    model.generation_config.eos_token_id = None  # all tokens are wanted, whatever they are
+    rows = []
+    for i, prompt in enumerate(prompts):
+        ids, leads = greedy(model, prompt)
+        rows.append({"greedy": ids, "leads": leads})
+        print(f"greedy {i}: least lead {min(leads)}", file=sys.stderr, flush=True)
+    write_json(folder / "generation.json", {"maxNewTokens": NEW_TOKENS, "rows": rows})
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--base", type=Path, default=ROOT / "build/real-base")
     parser.add_argument("--rows", type=Path, required=True)
     parser.add_argument("--out", type=Path, default=ROOT / "test/golden/real")
+    parser.add_argument("--parts", nargs="*", choices=("forward", "generation"), default=("forward", "generation"), help="what to remake")
     arguments = parser.parse_args()
 
     tokenizer = AutoTokenizer.from_pretrained(arguments.base)
@@ -82,43 +124,11 @@ def main():
         "weights": hashlib.sha256((arguments.base / "model.safetensors").read_bytes()).hexdigest(),
         "rows": [{"row": i, "prompt": prompt, "answer": answer} for i, (prompt, answer) in enumerate(rendered)],
     })
-    sequences = [prompt + answer for prompt, answer in rendered]
-
     model = AutoModelForCausalLM.from_pretrained(arguments.base, dtype=torch.float32)
-    generator = torch.Generator().manual_seed(17)
-    arrays = {}
-    for i, ids in enumerate(sequences):
-        every = logprobs(model, ids)
-        arrays[f"logprobs.{i}"] = of_targets(every, torch.tensor(ids[1:]))
-        if i < PROBED:
-            targets = torch.randint(0, every.shape[1], (DRAWS, len(ids) - 1), generator=generator)
-            arrays[f"targets.{i}"] = targets.int()
-            arrays[f"probed.{i}"] = torch.stack([of_targets(every, draw) for draw in targets])
-        print(f"forward {i}: {len(ids)} tokens", file=sys.stderr, flush=True)
-
-    def exact(model):
-        return [of_targets(logprobs(model, ids), torch.tensor(ids[1:])) for ids in sequences[:PROBED]]
-
-    for i, truth in enumerate(in_float64(model, exact)):
-        arrays[f"truth.{i}"] = truth
-    write_arrays(arguments.out / "forward.safetensors", arrays)
-    print("float64 done", file=sys.stderr, flush=True)
-
-    model.generation_config.eos_token_id = None  # all tokens are wanted, whatever they are
-    generation = []
-    for i, (prompt, _) in enumerate(rendered):
-        ids, leads = greedy(model, prompt)
-        generation.append({"greedy": ids, "leads": leads})
-        print(f"greedy {i}: least lead {min(leads)}", file=sys.stderr, flush=True)
-    write_json(arguments.out / "generation.json", {"maxNewTokens": NEW_TOKENS, "rows": generation})
-
-    model = model.to(torch.bfloat16)
-    errors = []
-    for i, ids in enumerate(sequences[:PROBED]):
-        error = of_targets(logprobs(model, ids), torch.tensor(ids[1:])).double() - arrays[f"truth.{i}"]
-        errors.append({"rms": error.square().mean().sqrt().item(), "largest": error.abs().max().item()})
-        print(f"bfloat16 {i}: {errors[-1]}", file=sys.stderr, flush=True)
-    write_json(arguments.out / "forward.json", {"bfloat16": errors})
+    if "forward" in arguments.parts:
+        write_forward(arguments.out, model, [prompt + answer for prompt, answer in rendered])
+    if "generation" in arguments.parts:
+        write_generation(arguments.out, model, [prompt for prompt, _ in rendered])
 
 
 if __name__ == "__main__":
