@@ -391,6 +391,21 @@ TEST(scratch_is_nan_at_every_call) {
   }
 }
 
+TEST(work_behind_the_end_of_scratch_is_seen) {
+  if (kBuild != address) return;  // NaN there, and what it was before
+  for (const char* streams : {"streams=lazy", "streams=eager"}) {
+    const std::string got = in_child([&] {
+      With options(streams);
+      const auto c = opened();
+      c->zero(c->scratch(8192), 8192);
+      c->zero(c->scratch(100), 101);
+      c->synchronize();
+      return std::string("nothing");
+    });
+    check(says(got, "AddressSanitizer: use-after-poison"), streams, ": ", got.substr(0, 1500));
+  }
+}
+
 TEST(each_device_has_its_own_memory) {
   With limit("memory=1000000");
   const auto one = opened(Level::sm80, 0), two = opened(Level::sm80, 1);
