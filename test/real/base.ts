@@ -22,8 +22,8 @@ interface Prompts {
   rows: { row: number; prompt: number[]; answer: number[] }[];
 }
 export const prompts = readJson<Prompts>('real/prompts.json');
-/** PyTorch's bfloat16 error of log-probabilities of the first sequences, against float64. */
-export const errors = readJson<{ bfloat16: { rms: number; largest: number }[] }>('real/forward.json').bfloat16;
+/** PyTorch's own errors of log-probabilities of the first sequences, against float64. */
+export const errors = readJson<Record<'float32' | 'bfloat16', { rms: number; largest: number }[]>>('real/forward.json');
 export const generation = readJson<{ maxNewTokens: number; rows: { greedy: number[]; leads: number[] }[] }>(
   'real/generation.json',
 );
