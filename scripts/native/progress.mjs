@@ -44,7 +44,8 @@ export function stepsLeft(folder, generator, build, dryRun) {
     rmSync(file, { force: true });
   }
 }
-const steps = (output) => output.split('\n').flatMap((line) => stepOf(line) ?? []);
+/** Each once: make goes through what several targets need for each of them. */
+const steps = (output) => [...new Set(output.split('\n').flatMap((line) => stepOf(line) ?? []))];
 
 /** In words for people who wait. */
 export function timeLeft(seconds) {

@@ -118,6 +118,7 @@ add_executable(other EXCLUDE_FROM_ALL main.cpp)
       cmake(['-S', folder, '-B', build, '-G', generator]);
       expect(left().sort()).toEqual(['lib_a.cpp.o', 'lib_b.cpp.o', 'liblib.a', 'main.cpp.o', 'program']);
       expect(left('other').sort()).toEqual(['main.cpp.o', 'other']);
+      expect(left('lib', 'program').sort()).toEqual(left().sort());
       cmake(['--build', build]);
       expect(left()).toEqual([]);
       utimesSync(join(folder, 'lib_b.cpp'), new Date(), new Date(Date.now() + 5000));
