@@ -40,23 +40,58 @@ export function stackedChart({ title, items }) {
 <div class="bar"><span class="label">${item.label}</span><span class="track stack">${item.parts.map(part)}</span><span class="value">${item.text}</span></div>`;
   return html`<figure class="bars"><figcaption>${title}</figcaption>${items.map(bar)}${legend(names)}</figure>`;
 }
-const COLOURS = 7;
+/** Colours of series, on white. */
+export const PALETTE = ['#1f6feb', '#d9730d', '#1a7f37', '#8250df', '#bf3989', '#9a6700', '#57606a'];
+const COLOURS = PALETTE.length;
 
 const WIDTH = 460;
 const HEIGHT = 220;
 const MARGIN = { left: 58, right: 28, top: 10, bottom: 36 };
 
 /**
- * Curves, from zero.
- * @param {object} chart
- * @param {string} chart.title
- * @param {{ name: string, points: { x: number, y: number, title?: string }[] }[]} chart.series
- * @param {string} chart.x what x is
- * @param {boolean} [chart.logarithmic] of x
- * @param {(x: number) => string} [chart.formatX]
- * @param {(y: number) => string} [chart.formatY]
+ * @typedef {object} Lines curves, from zero
+ * @property {string} title
+ * @property {{ name: string, points: { x: number, y: number, title?: string }[] }[]} series
+ * @property {string} x what x is
+ * @property {boolean} [logarithmic] of x
+ * @property {(x: number) => string} [formatX]
+ * @property {(y: number) => string} [formatY]
  */
-export function lineChart({ title, series, x: caption, logarithmic = false, formatX = number, formatY = number }) {
+
+/** @param {Lines} chart */
+export function lineChart(chart) {
+  const { title, series } = chart;
+  return html`<figure><figcaption>${title}</figcaption>${lines(chart)}${series.length > 1 && legend(series.map(({ name }) => name))}</figure>`;
+}
+
+/**
+ * A picture of its own, with title and legend in it, for pages that show pictures only.
+ * @param {Lines} chart
+ * @returns {string} a file's text
+ */
+export function lineFile(chart) {
+  const names = chart.series.map(({ name }) => name);
+  const perLine = 2;
+  const height = HEADER + HEIGHT + LEGEND * Math.ceil(names.length / perLine) + 6;
+  const entry = (name, i) => {
+    const [x, y] = [
+      MARGIN.left + (i % perLine) * (WIDTH / perLine - 30),
+      HEADER + HEIGHT + LEGEND * Math.floor(i / perLine) + 8,
+    ];
+    return html`<circle class="s${i % COLOURS}" cx="${x}" cy="${y}" r="4"/><text x="${x + 10}" y="${y}" dy="0.32em">${name}</text>`;
+  };
+  return `${html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}">
+<style>text { font: 11px system-ui, sans-serif; fill: #24292f; } .title { font-weight: bold; font-size: 13px; } .grid { stroke: #8883; } polyline { fill: none; stroke-width: 1.8; }
+${PALETTE.map((colour, i) => `polyline.s${i} { stroke: ${colour}; } circle.s${i} { fill: ${colour}; }`).join(' ')}</style>
+<rect width="100%" height="100%" fill="#fff"/><text class="title" x="10" y="18">${chart.title}</text>
+<g transform="translate(0 ${HEADER})">${lines(chart)}</g>${names.map(entry)}
+</svg>`}\n`;
+}
+const HEADER = 26;
+const LEGEND = 18;
+
+/** @param {Lines} chart @returns the drawing alone */
+function lines({ title, series, x: caption, logarithmic = false, formatX = number, formatY = number }) {
   const points = series.flatMap((each) => each.points);
   const place = logarithmic ? Math.log2 : (value) => value;
   const lowX = Math.min(...points.map(({ x }) => place(x)));
@@ -84,9 +119,9 @@ export function lineChart({ title, series, x: caption, logarithmic = false, form
           html`<circle class="s${i % COLOURS}" cx="${x(p.x)}" cy="${y(p.y)}" r="3"><title>${name}: ${formatY(p.y)} at ${p.title ?? formatX(p.x)}</title></circle>`,
       )}`,
   );
-  return html`<figure><figcaption>${title}</figcaption><svg viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" aria-label="${title}">${grid}${labels}${curves}<text x="${
+  return html`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" aria-label="${title}">${grid}${labels}${curves}<text x="${
     (MARGIN.left + WIDTH - MARGIN.right) / 2
-  }" y="${HEIGHT - 4}" text-anchor="middle">${caption}</text></svg>${series.length > 1 && legend(series.map(({ name }) => name))}</figure>`;
+  }" y="${HEIGHT - 4}" text-anchor="middle">${caption}</text></svg>`;
 }
 
 /** Names by colour. */

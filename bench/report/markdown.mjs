@@ -2,8 +2,7 @@
 import { binaryBytes, day, joined, number, percent, times } from './format.mjs';
 import { allBars, expectedOf, withUnit } from './sections/bars.mjs';
 import { commitText, machines, machineText } from './sections.mjs';
-
-export const MARKERS = ['<!-- bench -->', '<!-- /bench -->'];
+import { plain, table } from './table.mjs';
 
 /**
  * @param {readonly import('../measure/results.mjs').ResultFile[]} results short runs are left out
@@ -75,34 +74,4 @@ function keyFigures({ suite, results }) {
         joined([`${number(run.rowsPerSecond)} rows/s`, run.peakBytes && `${binaryBytes(run.peakBytes)} at most`], ', '),
       ]);
   return [];
-}
-
-function table(columns, rows) {
-  if (rows.length === 0) return '';
-  const line = (cells) => `| ${cells.map(plain).join(' | ')} |`;
-  return [line(columns), `| ${columns.map(() => '---').join(' | ')} |`, ...rows.map(line)].join('\n');
-}
-
-/** Text that stays in its cell and is no HTML. */
-function plain(text) {
-  return String(text)
-    .replace(/[|<>`\\]/g, (character) => `\\${character}`)
-    .replace(/\s+/g, ' ');
-}
-
-/**
- * The text of a README with the table between its markers.
- * @param {string} readme
- * @param {string} content
- * @throws where the markers are not there, once each and in order
- */
-export function withTable(readme, content) {
-  const [open, close] = MARKERS;
-  const [from, to] = [readme.indexOf(open), readme.indexOf(close)];
-  const once = readme.split(open).length === 2 && readme.split(close).length === 2;
-  if (!once || to < from)
-    throw new Error(
-      `README.md has no place for the table; expected the lines ${open} and ${close} once each, in this order`,
-    );
-  return `${readme.slice(0, from + open.length)}\n${content.trim()}\n${readme.slice(to)}`;
 }

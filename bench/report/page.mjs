@@ -1,5 +1,5 @@
 // The page: one file that needs nothing else, to look at, keep and send on.
-import { barChart, lineChart, stackedChart } from './charts.mjs';
+import { barChart, lineChart, PALETTE, stackedChart } from './charts.mjs';
 import { day, joined } from './format.mjs';
 import { html } from './html.mjs';
 import { commitText, machines, machineText } from './sections.mjs';
@@ -92,7 +92,7 @@ function tablePart({ columns, rows, text = false }) {
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8883; --track: #8882; --good: #1a7f37; --bad: #cf222e; --back: #fff;
-  --c0: #1f6feb; --c1: #d9730d; --c2: #1a7f37; --c3: #8250df; --c4: #bf3989; --c5: #9a6700; --c6: #57606a; }
+  ${PALETTE.map((colour, i) => `--c${i}: ${colour};`).join(' ')} }
 @media (prefers-color-scheme: dark) { :root { --good: #57c46f; --bad: #ff7b72; --back: #121417;
   --c0: #6cb6ff; --c1: #f0a35e; --c2: #57c46f; --c3: #c297ff; --c4: #ff8fc7; --c5: #e3b341; --c6: #9aa4ae; } }
 * { box-sizing: border-box; }
@@ -119,7 +119,7 @@ figure { margin: 0.4rem 0 0.6rem; min-width: 0; } figcaption { font-size: 13px; 
 .track u { position: absolute; top: 5px; height: 2px; background: currentColor; } .track b { position: absolute; top: 0; height: 100%; border-left: 2px solid currentColor; opacity: 0.7; }
 .stack { display: flex; height: 18px; } .stack i { border-radius: 0; border-right: 1px solid var(--back); }
 p.legend { margin: 0; } .legend { display: flex; flex-wrap: wrap; gap: 0 1rem; font-size: 12px; }  .key i { display: inline-block; width: 10px; height: 10px; margin-right: 0.35rem; border-radius: 2px; }
-${Array.from({ length: 7 }, (_, i) => `.track i.c${i}, .key i.c${i} { background: var(--c${i}); } polyline.s${i} { stroke: var(--c${i}); } circle.s${i} { fill: var(--c${i}); }`).join('\n')}
+${PALETTE.map((_, i) => `.track i.c${i}, .key i.c${i} { background: var(--c${i}); } polyline.s${i} { stroke: var(--c${i}); } circle.s${i} { fill: var(--c${i}); }`).join('\n')}
 svg { width: 100%; height: auto; max-width: 560px; } svg text { font-size: 11px; fill: currentColor; }
  .grid { stroke: var(--line); } polyline { fill: none; stroke-width: 1.8; }
 @media (max-width: 560px) { body { margin: 1rem auto; } h1 { font-size: 1.35rem; } table { font-size: 13px; } th, td { padding-right: 0.8rem; } th[scope=row] { min-width: 6.5rem; } .words td { min-width: 7rem; }

@@ -5,15 +5,16 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newest, parseResult, readResults } from '../measure/read-results.mjs';
 import { report } from '../suites/report.mjs';
 import { roofline } from '../suites/roofline.mjs';
-import { lineChart, ticks } from './charts.mjs';
+import { lineChart, lineFile, ticks } from './charts.mjs';
 import * as fixtures from './fixtures.mjs';
 import { byteRate, duration, flopRate, number, percent, settingText } from './format.mjs';
 import { html } from './html.mjs';
 import { labels } from './labels.mjs';
-import { MARKERS, markdown, withTable } from './markdown.mjs';
+import { markdown } from './markdown.mjs';
 import { renderPage } from './page.mjs';
 import { allBars, expectedOf } from './sections/bars.mjs';
 import { machines } from './sections.mjs';
+import { withPart } from './table.mjs';
 import { text } from './text.mjs';
 
 const {
@@ -247,16 +248,16 @@ describe('markdown', () => {
 
   it('goes between the markers of a README, again and again', async () => {
     const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-    const [open, close] = MARKERS;
-    const place = readme.includes(open) ? readme : readme.replace('## Measured', `## Measured\n\n${open}\n${close}`);
-    const once = withTable(place, table);
-    expect(once).toContain(`${open}\n${table.trim()}\n${close}`);
-    expect(withTable(once, table)).toBe(once);
+    const once = withPart(readme, 'bench', table);
+    expect(once).toContain(`<!-- bench -->\n${table.trim()}\n<!-- /bench -->`);
+    expect(withPart(once, 'bench', table)).toBe(once);
   });
 
-  it('refuses a README without the place', () => {
-    expect(() => withTable('# A', table)).toThrow('expected the lines <!-- bench --> and <!-- /bench --> once each');
-    expect(() => withTable(`${MARKERS[1]} ${MARKERS[0]}`, table)).toThrow('in this order');
+  it('refuses a page without the place', () => {
+    expect(() => withPart('# A', 'bench', table)).toThrow(
+      'expected the lines <!-- bench --> and <!-- /bench --> once each',
+    );
+    expect(() => withPart('<!-- /bench --> <!-- bench -->', 'bench', table)).toThrow('in this order');
   });
 });
 
@@ -403,5 +404,21 @@ describe('charts', () => {
     const chart = `${lineChart({ title: 'a', series: [{ name: 'a', points: [{ x: 5, y: 1 }] }], x: 'x' })}`;
     expect(chart).toContain('points="245,');
     expect(chart).not.toContain('NaN');
+  });
+  it('a picture of its own names its curves, escaped', () => {
+    const points = [
+      { x: 1, y: 1 },
+      { x: 2, y: 3 },
+    ];
+    const file = lineFile({
+      title: 'a < b',
+      series: ['one', 'two & three', 'four'].map((name) => ({ name, points })),
+      x: 'x',
+    });
+    expect(file).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" /);
+    expect(file).toContain('>a &lt; b</text>');
+    for (const [i, name] of ['one', 'two &amp; three', 'four'].entries())
+      expect(file).toMatch(new RegExp(`<circle class="s${i}"[^>]* r="4"/><text [^>]*>${name}</text>`));
+    expect(file.match(/<polyline/g)).toHaveLength(3);
   });
 });

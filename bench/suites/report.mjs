@@ -4,8 +4,9 @@ import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readResults } from '../measure/read-results.mjs';
 import { RESULTS } from '../measure/results.mjs';
-import { markdown, withTable } from '../report/markdown.mjs';
+import { markdown } from '../report/markdown.mjs';
 import { renderPage } from '../report/page.mjs';
+import { withPart } from '../report/table.mjs';
 
 export { renderPage } from '../report/page.mjs';
 export { text } from '../report/text.mjs';
@@ -36,7 +37,7 @@ export const report = {
       print(content);
       if (readme) {
         const path = inside('../../README.md');
-        await writeFile(path, withTable(await readFile(path, 'utf8'), content));
+        await writeFile(path, withPart(await readFile(path, 'utf8'), 'bench', content));
         note(`wrote ${path}`);
       }
       return { settings, results: [], bars: [] };
