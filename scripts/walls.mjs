@@ -88,7 +88,7 @@ for (const path of files('packages')) {
 }
 
 // Every CPU kernel file is compiled once per instruction set: a weak symbol in one would be merged with its twin of another.
-for (const build of ['native/build/Release', 'native/build/test']) {
+for (const build of ['native/build', 'native/build/test']) {
   const objects = join(root, build, 'CMakeFiles');
   try {
     statSync(objects);
