@@ -1,0 +1,140 @@
+// The tutorial's job, part by part, as a person would do it: evaluate the base, train, evaluate what was saved. By us and by TRL, on the same rows.
+//
+//   node tools/tutorial/run.mjs --data DIR [--base build/real-base] [--python build/venv/bin/python] [RUN …]
+//
+// DIR holds train.jsonl and eval.jsonl of prepare. RUN is one of runs.mjs; without any, all that are not done. Each part adds a line of JSON to
+// bench/results/tutorial/parts.jsonl when it is done, so a run that is stopped goes on where it was; logs and calls lie beside it. TRL's training
+// goes on from its newest checkpoint. Models: build/tutorial/RUN.
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { judge, score } from '../../packages/eval/dist/index.js';
+import { measured, words } from '../measured.mjs';
+import { MAX_NEW_TOKENS, RUNS } from './runs.mjs';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const program = join(root, 'packages/cli/bin/gemmatune.mjs');
+const results = join(root, 'bench/results/tutorial');
+
+const { values: given, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    base: { type: 'string', default: join(root, 'build/real-base') },
+    data: { type: 'string' },
+    python: { type: 'string', default: join(root, 'build/venv/bin/python') },
+  },
+});
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+
+const train = join(given.data, 'train.jsonl');
+const evalRows = join(given.data, 'eval.jsonl');
+const partsFile = join(results, 'parts.jsonl');
+const linesOf = (path) =>
+  existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => JSON.parse(line))
+    : [];
+const writeLines = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+const gemmatune = (command, options) =>
+  measured(process.execPath, [program, command, ...words(options), '--json'], { signal: stop.signal });
+const python = (...args) =>
+  measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args], { signal: stop.signal });
+
+/** Calls of a model folder for all evaluation rows, kept in `name`.calls.jsonl. */
+async function evaluate({ trl, format }, model, maxNewTokens, name) {
+  const calls = join(results, `${name}.calls.jsonl`);
+  if (trl === undefined) {
+    const { stdout, ...took } = await gemmatune('evaluate', {
+      model,
+      rows: evalRows,
+      n: 1000,
+      maxNewTokens,
+      format,
+      predictions: calls,
+    });
+    writeLines(
+      calls,
+      linesOf(calls).map(({ text, gold_text }) => ({ text, gold_text })),
+    );
+    return { ...took, metrics: JSON.parse(stdout) };
+  }
+  const { stdout: _, ...took } = await python(
+    ...['evaluate', '--model', model, '--rows', evalRows],
+    ...['--max-new-tokens', String(maxNewTokens), '--out', calls],
+  );
+  const predictions = linesOf(calls).map(({ text }, i) => judge(linesOf(evalRows)[i], text, 'tutorial'));
+  writeLines(
+    calls,
+    predictions.map(({ text, goldBlock }) => ({ text, gold_text: goldBlock })),
+  );
+  return { ...took, metrics: { n_eval: predictions.length, ...score(predictions) } };
+}
+
+async function learn({ trl, gemmatune: options }, model, name) {
+  const logFile = join(results, `${name}.log.jsonl`);
+  if (trl === undefined) {
+    rmSync(model, { recursive: true, force: true });
+    const { stdout, ...took } = await gemmatune('finetune', {
+      model: given.base,
+      train,
+      evalFile: evalRows,
+      outputDir: model,
+      saveStrategy: 'no',
+      ...options,
+    });
+    writeLines(logFile, JSON.parse(readFileSync(join(model, 'trainer_state.json'), 'utf8')).log_history);
+    const { train_rows, by_rows, tokens, seconds: trainingSeconds } = JSON.parse(stdout);
+    return { ...took, train_rows, by_rows, tokens, trainingSeconds };
+  }
+  const { stdout: _, ...took } = await python(
+    ...['train', '--model', given.base, '--rows', train, '--eval-rows', evalRows],
+    ...['--out', model, '--precision', trl],
+  );
+  // A training that was stopped did some updates twice: the later counts.
+  const rows = new Map(linesOf(join(model, 'log.jsonl')).map((row) => [`${row.step} ${Object.keys(row)[0]}`, row]));
+  const log = [...rows.values()];
+  writeLines(
+    logFile,
+    log.map(({ seconds: _seconds, cpu_seconds: _cpu, ...row }) => row),
+  );
+  const sum = (key) => log.reduce((total, row) => total + row[key], 0);
+  return {
+    ...took,
+    seconds: sum('seconds'),
+    cpuSeconds: sum('cpu_seconds'),
+    train_rows: linesOf(train).length,
+    trainingSeconds: sum('seconds'),
+  };
+}
+
+for (const name of positionals)
+  if (!(name in RUNS)) throw new Error(`no run is called ${name}; there are ${Object.keys(RUNS).join(', ')}`);
+mkdirSync(results, { recursive: true });
+for (const [name, run] of Object.entries(RUNS)) {
+  if (positionals.length > 0 && !positionals.includes(name)) continue;
+  const model = join(root, 'build/tutorial', name);
+  const how = { ...run, format: run.trl ? 'tutorial' : run.gemmatune.format };
+  const parts = {
+    before: () => evaluate(how, given.base, MAX_NEW_TOKENS.before, `${name}.before`),
+    train: () => learn(how, model, name),
+    after: () => evaluate(how, model, MAX_NEW_TOKENS.after, `${name}.after`),
+  };
+  for (const [part, work] of Object.entries(parts)) {
+    if (linesOf(partsFile).some((done) => done.run === name && done.part === part)) continue;
+    if (stop.signal.aborted) process.exit(1);
+    console.error(`${name}: ${part}`);
+    const result = await work();
+    appendFileSync(
+      partsFile,
+      `${JSON.stringify({ run: name, part, cpu: cpus()[0].model.trim(), date: new Date().toISOString(), ...result })}\n`,
+    );
+    console.error(
+      `  ${result.seconds.toFixed(0)} s, ${(result.peakBytes / 2 ** 30).toFixed(2)} GiB${result.metrics ? `, right tool ${result.metrics.tool_accuracy}` : ''}`,
+    );
+  }
+}
