@@ -5,13 +5,13 @@
 //
 // DIR holds train.jsonl and eval.jsonl. A trial's rows are the first N of train.jsonl in an order drawn from its seed. Results: a line of JSON each,
 // appended when a trial is done, so a run that is stopped goes on where it was.
-import { spawn } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { EVALUATION, STAGES } from './trials.mjs';
+import { measured, words } from '../measured.mjs';
+import { EVALUATION, LOSSES, STAGES } from './trials.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const program = join(root, 'packages/cli/bin/gemmatune.mjs');
@@ -53,59 +53,35 @@ function drawn(rows, count, seed) {
   return all.slice(0, count);
 }
 
-/** Runs the program with --json. @returns what it prints */
-async function gemmatune(command, options) {
-  const words = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
-  const child = spawn(process.execPath, [program, command, ...words, '--json'], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-    signal: stop.signal,
-    killSignal: 'SIGKILL',
-  });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (text) => (out += text));
-  child.stderr.on('data', (text) => (err = (err + text).slice(-2000)));
-  const status = await new Promise((done, fail) => child.on('close', done).on('error', fail));
-  if (status !== 0) throw new Error(`gemmatune ${command} ${words.join(' ')}: status ${status}\n${err}`);
-  return JSON.parse(out);
-}
+const gemmatune = (command, options) =>
+  measured(process.execPath, [program, command, ...words(options), '--json'], { signal: stop.signal });
 
 async function measure(trial) {
   const { data, rows, ...settings } = trial;
   const folder = folders.get(data);
   const work = mkdtempSync(join(tmpdir(), 'gemmatune-settings-'));
   try {
-    const evalRows = join(folder, 'eval.jsonl');
-    writeFileSync(
-      join(work, 'train.jsonl'),
-      `${drawn(lines(join(folder, 'train.jsonl')), rows, trial.seed).join('\n')}\n`,
-    );
-    const output = join(work, 'model');
-    const start = Date.now();
-    const options = Object.fromEntries(
-      Object.entries(settings).map(([name, value]) => [name.replaceAll(/[A-Z]/g, (c) => `-${c.toLowerCase()}`), value]),
-    );
-    await gemmatune('finetune', {
-      model: given.base,
-      train: join(work, 'train.jsonl'),
-      'eval-file': evalRows,
-      'output-dir': output,
-      'logging-steps': 1,
-      'save-strategy': 'no',
-      ...options,
+    const evalFile = join(folder, 'eval.jsonl');
+    const train = join(work, 'train.jsonl');
+    const outputDir = join(work, 'model');
+    writeFileSync(train, `${drawn(lines(join(folder, 'train.jsonl')), rows, trial.seed).join('\n')}\n`);
+    const updates = Math.ceil(rows / settings.perDeviceTrainBatchSize) * settings.numTrainEpochs;
+    const training = await gemmatune('finetune', {
+      ...{ model: given.base, train, evalFile, outputDir },
+      ...{ loggingSteps: 1, saveStrategy: 'no', evalStrategy: 'steps', evalSteps: Math.ceil(updates / LOSSES) },
+      ...settings,
     });
-    const trained = Date.now();
-    const state = JSON.parse(readFileSync(join(output, 'trainer_state.json'), 'utf8'));
-    const format = settings.format === undefined ? {} : { format: settings.format };
-    const metrics = await gemmatune('evaluate', { model: output, rows: evalRows, ...EVALUATION, ...format });
+    const { log_history } = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8'));
+    const { format } = settings;
+    const evaluation = await gemmatune('evaluate', { model: outputDir, rows: evalFile, format, ...EVALUATION });
     return {
       trial,
-      metrics,
-      updates: state.global_step,
-      evalLoss: state.log_history.filter((row) => row.eval_loss !== undefined).map((row) => [row.epoch, row.eval_loss]),
-      trainLoss: state.log_history.filter((row) => row.loss !== undefined).map((row) => row.loss),
-      trainSeconds: (trained - start) / 1000,
-      evaluateSeconds: (Date.now() - trained) / 1000,
+      metrics: JSON.parse(evaluation.stdout),
+      evalLoss: log_history.filter((row) => row.eval_loss !== undefined).map((row) => [row.epoch, row.eval_loss]),
+      trainLoss: log_history.filter((row) => row.loss !== undefined).map((row) => row.loss),
+      trainSeconds: training.seconds,
+      evaluateSeconds: evaluation.seconds,
+      peakBytes: training.peakBytes,
       cpu: cpus()[0].model.trim(),
     };
   } finally {
