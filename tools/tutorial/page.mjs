@@ -19,13 +19,12 @@ const linesOf = (name) => {
 };
 
 const parts = linesOf('parts.jsonl');
+const partOf = (run, part) => parts.find((done) => done.run === run && done.part === part);
 const runs = Object.entries(RUNS)
-  .map(([name, { title }]) => {
-    const { before, train, after } = Object.fromEntries(
-      parts.filter(({ run }) => run === name).map((part) => [part.part, part]),
-    );
-    return { name, title, before, train, after, log: linesOf(`${name}.log.jsonl`) };
-  })
+  .map(([name, { title, baseline = name }]) => ({
+    ...{ name, title, baseline, log: linesOf(`${name}.log.jsonl`) },
+    ...{ before: partOf(baseline, 'before'), train: partOf(name, 'train'), after: partOf(name, 'after') },
+  }))
   .filter(({ before, train, after }) => before && train && after);
 
 const seconds = (s) =>
@@ -69,7 +68,7 @@ function sideBySide(ours, theirs) {
 }
 
 function examples(chosen, indices) {
-  const calls = (run, when) => linesOf(`${run.name}.${when}.calls.jsonl`);
+  const calls = ({ name, baseline }, when) => linesOf(`${when === 'before' ? baseline : name}.${when}.calls.jsonl`);
   const code = (text) => `\`${text.replaceAll('`', "'").replaceAll('\n', '⏎').slice(0, 220)}\``;
   return indices
     .map((i) =>
@@ -108,10 +107,10 @@ const write = (page, parts) => {
   );
   writeFileSync(path, text);
 };
-const pair = named('tutorial', 'trl-amp');
+const pair = named('bfloat16', 'trl-bfloat16');
 write('docs/tutorial.md', {
   figures: figures(runs),
   log: pair.length === 2 ? sideBySide(...pair) : '',
   examples: examples(runs, [0, 2, 7]),
 });
-write('README.md', { tutorial: figures(named('tutorial', 'trl-amp', 'recommended')) });
+write('README.md', { tutorial: figures(named('float32', 'trl-float32', 'recommended')) });

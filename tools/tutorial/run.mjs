@@ -46,7 +46,7 @@ const python = (...args) =>
   measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args], { signal: stop.signal });
 
 /** Calls of a model folder for all evaluation rows, kept in `name`.calls.jsonl. */
-async function evaluate({ trl, format }, model, maxNewTokens, name) {
+async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
   const calls = join(results, `${name}.calls.jsonl`);
   if (trl === undefined) {
     const { stdout, ...took } = await gemmatune('evaluate', {
@@ -54,6 +54,7 @@ async function evaluate({ trl, format }, model, maxNewTokens, name) {
       rows: evalRows,
       n: 1000,
       maxNewTokens,
+      dtype,
       format,
       predictions: calls,
     });
@@ -115,12 +116,15 @@ async function learn({ trl, gemmatune: options }, model, name) {
 for (const name of positionals)
   if (!(name in RUNS)) throw new Error(`no run is called ${name}; there are ${Object.keys(RUNS).join(', ')}`);
 mkdirSync(results, { recursive: true });
-for (const [name, run] of Object.entries(RUNS)) {
-  if (positionals.length > 0 && !positionals.includes(name)) continue;
+for (const name of positionals.length > 0 ? positionals : Object.keys(RUNS)) {
+  const run = RUNS[name];
   const model = join(root, 'build/tutorial', name);
-  const how = { ...run, format: run.trl ? 'tutorial' : run.gemmatune.format };
+  const { format = 'tutorial', dtype } = run.gemmatune ?? {};
+  const how = { ...run, format, dtype };
   const parts = {
-    before: () => evaluate(how, given.base, MAX_NEW_TOKENS.before, `${name}.before`),
+    ...(run.baseline === undefined && {
+      before: () => evaluate(how, given.base, MAX_NEW_TOKENS.before, `${name}.before`),
+    }),
     train: () => learn(how, model, name),
     after: () => evaluate(how, model, MAX_NEW_TOKENS.after, `${name}.after`),
   };

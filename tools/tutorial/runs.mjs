@@ -18,24 +18,32 @@ const TUTORIAL = {
   seed: 42,
 };
 
+const PLAIN = { ...TUTORIAL, compat: 'trl' };
+
+/** `baseline`: the run whose calls of the base are this one's too. */
 export const RUNS = {
-  tutorial: { title: 'gemmatune', gemmatune: { ...TUTORIAL, compat: 'trl' } },
-  'tutorial-bf16': {
-    title: 'gemmatune, pure bfloat16',
-    gemmatune: { ...TUTORIAL, compat: 'trl', masterWeights: false },
-  },
-  'trl-amp': { title: 'TRL', trl: 'amp' },
-  'trl-bf16': { title: 'TRL, pure bfloat16', trl: 'bf16' },
+  float32: { title: 'gemmatune', gemmatune: { ...PLAIN, dtype: 'float32' } },
+  'trl-float32': { title: 'TRL', trl: 'fp32' },
   // What we recommend: FunctionGemma's own format, the call alone is learnt; the rest follows from the number of rows.
   recommended: {
     title: 'gemmatune, as recommended',
-    gemmatune: { format: 'native', loss: 'completion', loggingSteps: 1 },
+    gemmatune: { dtype: 'float32', format: 'native', loss: 'completion', loggingSteps: 1 },
   },
   // The tutorial's settings but for those two.
   native: {
-    title: 'gemmatune, native format, completion loss',
-    gemmatune: { ...TUTORIAL, format: 'native', loss: 'completion' },
+    title: 'gemmatune, native format, loss on the call',
+    baseline: 'recommended',
+    gemmatune: { ...TUTORIAL, dtype: 'float32', format: 'native', loss: 'completion' },
   },
+  // float32 weights, products in bfloat16.
+  bfloat16: { title: 'gemmatune, bfloat16 with masters', gemmatune: { ...PLAIN, dtype: 'bfloat16' } },
+  'trl-bfloat16': { title: 'TRL, bfloat16 products', trl: 'amp', baseline: 'trl-float32' },
+  pure: {
+    title: 'gemmatune, pure bfloat16',
+    baseline: 'bfloat16',
+    gemmatune: { ...PLAIN, dtype: 'bfloat16', masterWeights: false },
+  },
+  'trl-pure': { title: 'TRL, pure bfloat16', trl: 'bf16', baseline: 'trl-float32' },
 };
 
 /** Most tokens of a call, before and after training, as in the tutorial. */
