@@ -24,16 +24,16 @@ const PLAIN = { ...TUTORIAL, compat: 'trl' };
 export const RUNS = {
   float32: { title: 'gemmatune', gemmatune: { ...PLAIN, dtype: 'float32' } },
   'trl-float32': { title: 'TRL', trl: 'fp32' },
-  // What we recommend: FunctionGemma's own format, the call alone is learnt; the rest follows from the number of rows.
-  recommended: {
-    title: 'gemmatune, as recommended',
-    gemmatune: { dtype: 'float32', format: 'native', loss: 'completion', loggingSteps: 1 },
-  },
-  // The tutorial's settings but for those two.
+  // The tutorial's settings, but FunctionGemma's own format, and the call alone is learnt.
   native: {
     title: 'gemmatune, native format, loss on the call',
-    baseline: 'recommended',
     gemmatune: { ...TUTORIAL, dtype: 'float32', format: 'native', loss: 'completion' },
+  },
+  // What we recommend: those two, and the rest follows from the number of rows.
+  recommended: {
+    title: 'gemmatune, as recommended',
+    baseline: 'native',
+    gemmatune: { dtype: 'float32', format: 'native', loss: 'completion', loggingSteps: 1 },
   },
   // float32 weights, products in bfloat16.
   bfloat16: { title: 'gemmatune, bfloat16 with masters', gemmatune: { ...PLAIN, dtype: 'bfloat16' } },
