@@ -3,6 +3,12 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
+const running = new Set();
+process.on('exit', () => {
+  for (const child of running) child.kill('SIGKILL');
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => process.exit(1));
+
 const TICKS_PER_SECOND = 100; // of /proc, on every Linux
 
 /** @returns what a process has taken so far, or undefined where it has ended */
@@ -24,21 +30,20 @@ function usage(pid) {
 }
 
 /**
- * Runs a program to its end; Linux only. Memory and CPU time are read four times a second, so those of the last quarter may be missing.
+ * Runs a program to its end, or to ours; Linux only. Memory and CPU time are read four times a second, so those of the last quarter may be missing.
  * @param {string} command
  * @param {readonly string[]} args
- * @param {{ signal?: AbortSignal, env?: Record<string, string> }} options `env` is added to ours
+ * @param {{ env?: Record<string, string> }} options `env` is added to ours
  * @returns {Promise<{ stdout: string, seconds: number, cpuSeconds: number, peakBytes: number }>}
  * @throws Error with the end of its standard error where it fails
  */
-export async function measured(command, args, { signal, env = {} } = {}) {
+export async function measured(command, args, { env = {} } = {}) {
   const start = performance.now();
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...env },
-    signal,
-    killSignal: 'SIGKILL',
   });
+  running.add(child);
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (text) => {
@@ -58,6 +63,7 @@ export async function measured(command, args, { signal, env = {} } = {}) {
     if (status !== 0) throw new Error(`${basename(command)} ${args.join(' ')}: status ${status}\n${stderr}`);
   } finally {
     clearInterval(watch);
+    running.delete(child);
   }
   return { stdout, seconds: (performance.now() - start) / 1000, ...used };
 }

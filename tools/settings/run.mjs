@@ -5,8 +5,8 @@
 //
 // DIR holds train.jsonl and eval.jsonl. A trial's rows are the first N of train.jsonl in an order drawn from its seed. Results: a line of JSON each,
 // appended when a trial is done, so a run that is stopped goes on where it was.
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -26,8 +26,9 @@ const { values: given } = parseArgs({
   },
 });
 const folders = new Map(given.data.map((pair) => pair.split('=')));
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
+
+/** Rows and model of the trial that runs, or ran last. */
+const work = join(root, 'build/settings');
 
 const lines = (path) => readFileSync(path, 'utf8').trimEnd().split('\n');
 const keyOf = (trial) => JSON.stringify(Object.entries(trial).sort(([a], [b]) => (a < b ? -1 : 1)));
@@ -53,40 +54,36 @@ function drawn(rows, count, seed) {
   return all.slice(0, count);
 }
 
-const gemmatune = (command, options) =>
-  measured(process.execPath, [program, command, ...words(options), '--json'], { signal: stop.signal });
+const gemmatune = (command, options) => measured(process.execPath, [program, command, ...words(options), '--json']);
 
 async function measure(trial) {
   const { data, rows, ...settings } = trial;
   const folder = folders.get(data);
-  const work = mkdtempSync(join(tmpdir(), 'gemmatune-settings-'));
-  try {
-    const evalFile = join(folder, 'eval.jsonl');
-    const train = join(work, 'train.jsonl');
-    const outputDir = join(work, 'model');
-    writeFileSync(train, `${drawn(lines(join(folder, 'train.jsonl')), rows, trial.seed).join('\n')}\n`);
-    const updates = Math.ceil(rows / settings.perDeviceTrainBatchSize) * settings.numTrainEpochs;
-    const training = await gemmatune('finetune', {
-      ...{ model: given.base, train, evalFile, outputDir },
-      ...{ loggingSteps: 1, saveStrategy: 'no', evalStrategy: 'steps', evalSteps: Math.ceil(updates / LOSSES) },
-      ...settings,
-    });
-    const { log_history } = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8'));
-    const { format } = settings;
-    const evaluation = await gemmatune('evaluate', { model: outputDir, rows: evalFile, format, ...EVALUATION });
-    return {
-      trial,
-      metrics: JSON.parse(evaluation.stdout),
-      evalLoss: log_history.filter((row) => row.eval_loss !== undefined).map((row) => [row.epoch, row.eval_loss]),
-      trainLoss: log_history.filter((row) => row.loss !== undefined).map((row) => row.loss),
-      trainSeconds: training.seconds,
-      evaluateSeconds: evaluation.seconds,
-      peakBytes: training.peakBytes,
-      cpu: cpus()[0].model.trim(),
-    };
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  rmSync(work, { recursive: true, force: true });
+  mkdirSync(work, { recursive: true });
+  const evalFile = join(folder, 'eval.jsonl');
+  const train = join(work, 'train.jsonl');
+  const outputDir = join(work, 'model');
+  writeFileSync(train, `${drawn(lines(join(folder, 'train.jsonl')), rows, trial.seed).join('\n')}\n`);
+  const updates = Math.ceil(rows / settings.perDeviceTrainBatchSize) * settings.numTrainEpochs;
+  const training = await gemmatune('finetune', {
+    ...{ model: given.base, train, evalFile, outputDir },
+    ...{ loggingSteps: 1, saveStrategy: 'no', evalStrategy: 'steps', evalSteps: Math.ceil(updates / LOSSES) },
+    ...settings,
+  });
+  const { log_history } = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8'));
+  const { format } = settings;
+  const evaluation = await gemmatune('evaluate', { model: outputDir, rows: evalFile, format, ...EVALUATION });
+  return {
+    trial,
+    metrics: JSON.parse(evaluation.stdout),
+    evalLoss: log_history.filter((row) => row.eval_loss !== undefined).map((row) => [row.epoch, row.eval_loss]),
+    trainLoss: log_history.filter((row) => row.loss !== undefined).map((row) => row.loss),
+    trainSeconds: training.seconds,
+    evaluateSeconds: evaluation.seconds,
+    peakBytes: training.peakBytes,
+    cpu: cpus()[0].model.trim(),
+  };
 }
 
 const until = Date.now() + Number(given.hours) * 3.6e6;
@@ -98,7 +95,7 @@ for (const [stage, trials] of Object.entries(STAGES)) {
       existsSync(given.results) ? lines(given.results).map((line) => keyOf(JSON.parse(line).trial)) : [],
     );
     if (done.has(keyOf(trial)) || !folders.has(trial.data)) continue;
-    if (stop.signal.aborted || Date.now() > until) process.exit(0);
+    if (Date.now() > until) process.exit(0);
     console.error(`${stage}: ${JSON.stringify(trial)}`);
     const result = await measure(trial);
     appendFileSync(given.results, `${JSON.stringify(result)}\n`);

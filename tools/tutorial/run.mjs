@@ -26,8 +26,6 @@ const { values: given, positionals } = parseArgs({
     python: { type: 'string', default: join(root, 'build/venv/bin/python') },
   },
 });
-const stop = new AbortController();
-for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => stop.abort());
 
 const train = join(given.data, 'train.jsonl');
 const evalRows = join(given.data, 'eval.jsonl');
@@ -40,10 +38,8 @@ const linesOf = (path) =>
         .map((line) => JSON.parse(line))
     : [];
 const writeLines = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
-const gemmatune = (command, options) =>
-  measured(process.execPath, [program, command, ...words(options), '--json'], { signal: stop.signal });
-const python = (...args) =>
-  measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args], { signal: stop.signal });
+const gemmatune = (command, options) => measured(process.execPath, [program, command, ...words(options), '--json']);
+const python = (...args) => measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args]);
 
 /** Calls of a model folder for all evaluation rows, kept in `name`.calls.jsonl. */
 async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
@@ -130,7 +126,6 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(RUNS)) {
   };
   for (const [part, work] of Object.entries(parts)) {
     if (linesOf(partsFile).some((done) => done.run === name && done.part === part)) continue;
-    if (stop.signal.aborted) process.exit(1);
     console.error(`${name}: ${part}`);
     const result = await work();
     appendFileSync(
