@@ -107,10 +107,14 @@ const write = (page, parts) => {
   );
   writeFileSync(path, text);
 };
-const pair = named('bfloat16', 'trl-bfloat16');
+const beside = (...names) => {
+  const pair = named(...names);
+  return pair.length === 2 ? sideBySide(...pair) : 'Not measured yet.';
+};
 write('docs/tutorial.md', {
   figures: figures(runs),
-  log: pair.length === 2 ? sideBySide(...pair) : '',
+  'log-float32': beside('float32', 'trl-float32'),
+  'log-bfloat16': beside('bfloat16', 'trl-bfloat16'),
   examples: examples(runs, [0, 2, 7]),
 });
 write('README.md', { tutorial: figures(named('float32', 'trl-float32', 'recommended')) });

@@ -92,9 +92,9 @@ async function learn({ trl, gemmatune: options }, model, name) {
     ...['train', '--model', given.base, '--rows', train, '--eval-rows', evalRows],
     ...['--out', model, '--precision', trl],
   );
-  // A training that was stopped did some updates twice: the later counts.
+  // A training that was stopped did some updates twice: the later counts. Its summary is of the last part alone.
   const rows = new Map(linesOf(join(model, 'log.jsonl')).map((row) => [`${row.step} ${Object.keys(row)[0]}`, row]));
-  const log = [...rows.values()];
+  const log = [...rows.values()].filter((row) => row.train_runtime === undefined);
   writeLines(
     logFile,
     log.map(({ seconds: _seconds, cpu_seconds: _cpu, ...row }) => row),
