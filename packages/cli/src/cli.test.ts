@@ -107,7 +107,7 @@ describe('render', () => {
 
   it.each([
     ['{"messages":[]}', 'messages is [], expected a list of at least one message'],
-    ['{"messages":[{"content":"x"}]}', 'messages[0].role is missing, expected a text'],
+    ['{"messages":[{"content":"x"}]}', 'messages[0].role is nothing, expected a text'],
     ['{"messages":[{"role":"user"}],"add_generation_prompt":1}', 'add_generation_prompt is 1, expected true or false'],
     ['{"messages"', 'expected a JSON object'],
   ])('refuses %s', async (input, message) => {

@@ -1,4 +1,4 @@
-import { InputError } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
 import {
   type Arrangement,
   arrangeRows,
