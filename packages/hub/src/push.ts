@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { type CommitFile, commit, createRepo, type HubApiError, whoAmI } from '@huggingface/hub';
 import { causeOf, HubError, type HubErrorCode } from './errors.js';
 import type { RetryOptions } from './http.js';
-import { type ModelCard, modelCard } from './model_card.js';
+import { type ModelCard, modelCard } from './model-card.js';
 import { hubEndpoint, isHubId } from './repo.js';
 import { type Environment, type ResolvedToken, resolveToken } from './token.js';
 
