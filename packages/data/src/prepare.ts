@@ -62,9 +62,12 @@ async function* readAll(files: string[], onMalformed: (line: MalformedLine) => v
     } catch (error) {
       // The system's own refusals do not say where, and must not pass for those of the folder that is written to.
       if (!isSystemError(error)) throw error;
-      throw new InputError(`${file}: reading stopped with ${error.code}, expected a file that can be read to its end.`, {
-        cause: error,
-      });
+      throw new InputError(
+        `${file}: reading stopped with ${error.code}, expected a file that can be read to its end.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -61,7 +61,7 @@ describe('parseExample', () => {
     [{ completion: 'c' }, 'rows.jsonl line 2: prompt: found nothing, expected text.'],
     [{ messages: [] }, 'messages: found no message, expected at least one.'],
     [{ messages: [{ role: 'human' }] }, "messages[0].role: found 'human', expected one of system, developer, user"],
-    [{ messages: [{ role: 'user' }], tools: '[' }, 'tools: found the text "[", expected JSON.'],
+    [{ messages: [{ role: 'user' }], tools: '[' }, "tools: found the text '[', expected JSON."],
     [
       { messages: [{ role: 'user' }], tools: [{ function: { name: 3 } }] },
       'tools[0].function.name: found 3, expected text.',
