@@ -1,7 +1,7 @@
 // Words of a call to options, and the texts of --help.
 
 import { parseArgs } from 'node:util';
-import { nearestName } from '@gemmatune/train';
+import { nearestName } from '@gemmatune/base';
 import { MODEL, PLACE } from './measure/options.mjs';
 
 /** The call is wrong. */

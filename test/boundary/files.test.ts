@@ -178,7 +178,7 @@ describe('config.json', () => {
     const error = await refusalOfLoad();
     expect(error.code).toBe('ERR_GEMMATUNE_FILE');
     expect(error.message).toMatch(
-      /nowhere\/config\.json: there is no config\.json; expected a Hugging Face model folder/,
+      /nowhere\/config\.json: there is no such file; expected a file of a Hugging Face model folder/,
     );
   });
 

@@ -107,7 +107,7 @@ describe('render', () => {
 
   it.each([
     ['{"messages":[]}', 'messages is [], expected a list of at least one message'],
-    ['{"messages":[{"content":"x"}]}', 'messages[0].role is missing, expected a text'],
+    ['{"messages":[{"content":"x"}]}', 'messages[0].role is nothing, expected a text'],
     ['{"messages":[{"role":"user"}],"add_generation_prompt":1}', 'add_generation_prompt is 1, expected true or false'],
     ['{"messages"', 'expected a JSON object'],
   ])('refuses %s', async (input, message) => {
@@ -167,7 +167,7 @@ describe('score and generate', () => {
     ['score', '{"input_ids":[2,3],"labels":[1]}', 'labels has 1 entries, expected 2'],
     ['score', '{"input_ids":[]}', 'input_ids is empty'],
     ['score', '{"text":"a"}', 'found no input_ids'],
-    ['generate', '{"input_ids":["a"]}', 'input_ids[0]: found "a", expected an integer'],
+    ['generate', '{"input_ids":["a"]}', "input_ids[0]: found 'a', expected an integer"],
     ['generate', '{"question":"a"}', 'found the keys question, expected {input_ids}, {prompt} or {messages, tools}'],
   ])('%s refuses %s', async (command, input, message) => {
     const { status, stdout, stderr } = await gemmatune([command, '--model', TINY], { input });

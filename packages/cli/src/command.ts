@@ -1,6 +1,6 @@
 /** What a command is and what it may touch: its options, the three streams, and the signal that asks it to stop. */
 import type { Readable, Writable } from 'node:stream';
-import type { OptionTable, Values } from './options.js';
+import type { OptionTable, ValuesOf } from '@gemmatune/base';
 
 /** A stream people may be watching: a terminal knows its width. */
 export type Screen = Writable & { isTTY?: boolean; columns?: number };
@@ -46,7 +46,7 @@ export interface Command<T extends OptionTable = OptionTable> {
   /** Words are not read here: all of them, --help too, reach `run` as positionals. */
   passThrough?: true;
   /** @returns the exit status; 0 where nothing is returned */
-  run(options: Values<T>, context: Context, positionals: readonly string[]): Promise<number | undefined>;
+  run(options: ValuesOf<T>, context: Context, positionals: readonly string[]): Promise<number | undefined>;
 }
 
 /** Ties the type of `run`'s options to the table. The registry holds commands of every table, so the type is let go here. */

@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { readJsonFile, shown } from '@gemmatune/base';
 import { UsageError } from './options.js';
 
 /**
@@ -8,23 +8,15 @@ import { UsageError } from './options.js';
  * @throws UsageError naming the file
  */
 export async function readConfig(path: string): Promise<Record<string, unknown>> {
-  const content = /\.[cm]?[jt]s$/.test(path) ? await defaultExport(path) : await json(path);
+  const content = /\.[cm]?[jt]s$/.test(path)
+    ? await defaultExport(path)
+    : await readJsonFile(
+        path,
+        (what) => new UsageError(`${path}: ${what}, expected the JSON text of an object of options.`),
+      );
   if (typeof content !== 'object' || content === null || Array.isArray(content))
-    throw new UsageError(`${path}: found ${JSON.stringify(content) ?? 'nothing'}, expected an object of options.`);
+    throw new UsageError(`${path}: found ${shown(content)}, expected an object of options.`);
   return content as Record<string, unknown>;
-}
-
-async function json(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(
-      `${path}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}, expected a configuration.`,
-    );
-  });
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${path}: ${(error as Error).message}, expected the JSON text of an object of options.`);
-  }
 }
 
 async function defaultExport(path: string): Promise<unknown> {

@@ -1,4 +1,5 @@
-import { InputError, parseJson, parseTools } from '@gemmatune/schema';
+import { InputError, shown } from '@gemmatune/base';
+import { parseJson, parseTools } from '@gemmatune/schema';
 import type { TemplateMessage, TemplateTool } from '@gemmatune/template';
 
 /** What a chat template takes, exactly as it was written: numbers keep the text that Python prints, unknown keys stay. */
@@ -25,14 +26,14 @@ export function parseConversation(text: string, where: string): Conversation {
     add_generation_prompt: addGenerationPrompt = false,
   } = Object(row) as Record<string, unknown>;
   if (!Array.isArray(messages) || messages.length === 0)
-    throw new InputError(`${where}: messages is ${found(messages)}, expected a list of at least one message.`);
+    throw new InputError(`${where}: messages is ${shown(messages)}, expected a list of at least one message.`);
   messages.forEach((message: unknown, i) => {
     const { role } = Object(message) as Record<string, unknown>;
     if (typeof role !== 'string')
-      throw new InputError(`${where}: messages[${i}].role is ${found(role)}, expected a text such as user.`);
+      throw new InputError(`${where}: messages[${i}].role is ${shown(role)}, expected a text such as user.`);
   });
   if (typeof addGenerationPrompt !== 'boolean')
-    throw new InputError(`${where}: add_generation_prompt is ${found(addGenerationPrompt)}, expected true or false.`);
+    throw new InputError(`${where}: add_generation_prompt is ${shown(addGenerationPrompt)}, expected true or false.`);
   return { messages: messages as TemplateMessage[], tools: toolsOf(tools, `${where}: tools`), addGenerationPrompt };
 }
 
@@ -41,9 +42,4 @@ function toolsOf(tools: unknown, where: string): TemplateTool[] {
   if (tools === undefined || tools === null) return [];
   const wrapped = Array.isArray(tools) && tools.every((tool) => typeof Object(tool).function === 'object');
   return wrapped ? (tools as TemplateTool[]) : parseTools(tools, where);
-}
-
-function found(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'missing';
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

@@ -32,7 +32,7 @@ function callsOf(shell: string): string[][] {
 async function check([name, ...words]: string[]): Promise<void> {
   expect(Object.keys(COMMANDS)).toContain(name);
   const { options, ...grammar } = await COMMANDS[name as keyof typeof COMMANDS].load();
-  const { positionals } = await parseWords(words, { ...grammar, options: { ...options, ...COMMON_OPTIONS } });
+  const { positionals } = parseWords(words, { ...grammar, options: { ...options, ...COMMON_OPTIONS } });
   expect(positionals).toEqual([]);
 }
 

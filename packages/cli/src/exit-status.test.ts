@@ -1,6 +1,6 @@
+import { InputError } from '@gemmatune/base';
 import { EngineError } from '@gemmatune/engine';
 import { HubError } from '@gemmatune/hub';
-import { InputError } from '@gemmatune/schema';
 import { TemplateError } from '@gemmatune/template';
 import { TokenizerFormatError } from '@gemmatune/tokenizer';
 import { TrainError } from '@gemmatune/train';

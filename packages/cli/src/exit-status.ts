@@ -1,4 +1,6 @@
 /** Exit statuses, and which failure has which. */
+import { isSystemError } from '@gemmatune/base';
+
 export const DONE = 0;
 /** The work failed. */
 export const FAILED = 1;
@@ -23,20 +25,13 @@ const FAILURES = new Set([
   'ERR_GEMMATUNE_HUB_CORRUPT',
 ]);
 
-/** Classes of wrong input that carry no code. */
-const WRONG_INPUTS = new Set(['TemplateError', 'TokenizerFormatError']);
-
 export function exitStatus(error: unknown): number {
   if (!(error instanceof Error)) return FAILED;
   const code = (error as NodeJS.ErrnoException).code;
   if (error.name === 'AbortError' || code === 'ABORT_ERR' || code === 'ERR_GEMMATUNE_CANCELLED') return INTERRUPTED;
   if (code === 'ERR_GEMMATUNE_DIVERGED') return DIVERGED;
-  if (typeof code === 'string') {
-    if (code.startsWith('ERR_GEMMATUNE_')) return FAILURES.has(code) ? FAILED : WRONG_INPUT;
-    // The system's own: no such file, no permission, no space left.
-    if (/^E[A-Z]+$/.test(code)) return WRONG_INPUT;
-  }
-  return WRONG_INPUTS.has(error.name) ? WRONG_INPUT : FAILED;
+  if (code?.startsWith?.('ERR_GEMMATUNE_')) return FAILURES.has(code) ? FAILED : WRONG_INPUT;
+  return isSystemError(error) ? WRONG_INPUT : FAILED;
 }
 
 /** What people read: one sentence; with `verbose` the stack and what caused it. */

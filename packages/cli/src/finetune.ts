@@ -1,6 +1,8 @@
 /** One fine-tuning run, as `finetune` and `quickstart` have it: rows → training, with evaluation before and after → folder and report. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { GemmatuneError, writeWhole } from '@gemmatune/base';
 import { type Group, type Model, type SharingOptions, systemInfo } from '@gemmatune/engine';
 import type { TargetFormat } from '@gemmatune/template';
 import {
@@ -21,7 +23,6 @@ import { evaluateRows, flat } from './evaluation.js';
 import { PREEMPTED } from './exit-status.js';
 import { stoppedStatus } from './interrupts.js';
 import { type DeviceOptions, loadModel, ModelText, readModelConfig } from './model-source.js';
-import { withOutput } from './output.js';
 import { type Question, readQuestions } from './questions.js';
 import { ranksText } from './ranks/together.js';
 import { reportPage, seriesOf } from './report/page.js';
@@ -78,11 +79,10 @@ export interface FinetuneResult {
 }
 
 /** Training that diverged, with what there is to tell of it besides. */
-export class Diverged extends Error {
-  readonly code = 'ERR_GEMMATUNE_DIVERGED';
+export class Diverged extends GemmatuneError<'ERR_GEMMATUNE_DIVERGED'> {
   readonly result: FinetuneResult;
   constructor(cause: Error, result: FinetuneResult) {
-    super(cause.message, { cause });
+    super('ERR_GEMMATUNE_DIVERGED', cause.message, { cause });
     this.result = result;
   }
 }
@@ -176,7 +176,7 @@ export async function runFinetune(request: FinetuneRequest, context: Context): P
   };
   const metrics = { before: before ?? undefined, after: after ?? undefined };
   const title = `Fine-tuning ${request.baseModel}`;
-  await withOutput(report, (put) =>
+  await writeWhole(report, (put) =>
     put(reportPage({ title, facts, logHistory, settings: record.settings, ...metrics })),
   );
   for (const line of sparklines(logHistory)) context.note(line);

@@ -1,5 +1,6 @@
+import type { Option, OptionTable } from '@gemmatune/base';
 import type { Command } from './command.js';
-import { type CliOption, COMMON_OPTIONS, kebab, type OptionTable } from './options.js';
+import { COMMON_OPTIONS, kebab } from './options.js';
 
 /** The text of `gemmatune --help`. */
 export function overview(commands: Readonly<Record<string, { summary: string }>>, version: string): string {
@@ -36,7 +37,7 @@ function optionLines(options: OptionTable): string[] {
   return entries.map(([name, option]) => `  ${name.padEnd(width)}  ${option.help}${fallbackOf(option)}`);
 }
 
-function fallbackOf({ default: fallback, shownDefault, required }: CliOption<unknown>): string {
+function fallbackOf({ default: fallback, shownDefault, required }: Option<unknown>): string {
   if (required) return ' Required.';
   if (shownDefault !== undefined) return ` [${shownDefault}]`;
   return fallback === null || typeof fallback === 'boolean' ? '' : ` [${fallback}]`;

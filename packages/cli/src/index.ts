@@ -3,6 +3,7 @@
  *
  *     import { encodeRows, evaluate, Model, readTrainingRows, resolveModel, Tokenizer, Trainer } from 'gemmatune';
  */
+export { GemmatuneError, InputError } from '@gemmatune/base';
 export {
   type Encoded,
   type EncodedRow,
@@ -64,7 +65,6 @@ export {
 } from '@gemmatune/hub';
 export {
   type FunctionCall,
-  InputError,
   type Json,
   type JsonObject,
   type Message,

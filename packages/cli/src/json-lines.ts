@@ -4,10 +4,9 @@ import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { InputError } from '@gemmatune/schema';
+import { InputError, reasonOf, text, writeWhole } from '@gemmatune/base';
 import type { Context } from './command.js';
-import { text } from './options.js';
-import { withOutput, write } from './output.js';
+import { write } from './output.js';
 
 export const FILTER_OPTIONS = {
   in: text('JSON lines to read. Default: standard input.'),
@@ -56,7 +55,7 @@ export async function filterLines<T>(
   };
   try {
     const printed = (line: string) => write(context.stdout, line);
-    await (to === null ? answer(printed) : withOutput(to, answer));
+    await (to === null ? answer(printed) : writeWhole(to, answer));
   } finally {
     context.signal.removeEventListener('abort', stop);
   }
@@ -97,9 +96,7 @@ async function openForReading(path: string): Promise<Readable> {
     if ((await stat(path)).isDirectory()) throw Object.assign(new Error(), { code: 'EISDIR' });
     return stream;
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const what = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
-    throw new InputError(`${path}: ${what}, expected a file of JSON lines.`);
+    throw new InputError(`${path}: ${reasonOf(error)}, expected a file of JSON lines.`);
   }
 }
 

@@ -1,6 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
+import { naming } from '@gemmatune/base';
 import type { LogRow } from '@gemmatune/train';
-import { naming } from './output.js';
 
 /** Rows of log_history as JSON lines, each written when it happens: for programs that watch a run, and may end it early. */
 export class LogFile implements AsyncDisposable {

@@ -1,3 +1,4 @@
+import { nearestName } from '@gemmatune/base';
 import type { Command, Context, Io } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { readConfig } from './config-file.js';
@@ -28,7 +29,6 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     return DONE;
   }
   if (!Object.hasOwn(COMMANDS, name)) {
-    const { nearestName } = await import('@gemmatune/train');
     const nearest = nearestName(name, Object.keys(COMMANDS));
     const hint = nearest === undefined ? 'gemmatune --help lists them' : `did you mean ${nearest}?`;
     io.stderr.write(`gemmatune: '${name}' is no command; ${hint}\n`);
@@ -42,14 +42,14 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
     const grammar: Grammar = { ...command, options: { ...command.options, ...COMMON_OPTIONS } };
     const call: Call = command.passThrough
       ? { given: new Map(), extras: {}, positionals: words }
-      : await parseWords(words, grammar);
+      : parseWords(words, grammar);
     if (call.given.has('help')) {
       await write(io.stdout, commandHelp(name, summary, command));
       return DONE;
     }
     const configPath = call.given.get('config')?.value as string | undefined;
     const config = configPath === undefined ? undefined : await readConfig(configPath);
-    const { values, extras, given } = await settle(call, grammar, config, configPath);
+    const { values, extras, given } = settle(call, grammar, config, configPath);
     verbose = values.verbose === true;
     if (!command.passThrough) checkPositionals(name, command, call.positionals);
     const context: Context = {

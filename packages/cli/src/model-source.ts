@@ -1,6 +1,7 @@
 /** What every command that needs a model does with --model: find its folder, load weights, tokenizer and template. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { choice, InputError, integer, type Option, required } from '@gemmatune/base';
 import {
   countDevices,
   type DeviceDescription,
@@ -16,11 +17,9 @@ import {
   systemInfo,
 } from '@gemmatune/engine';
 import { resolveModel } from '@gemmatune/hub';
-import { InputError } from '@gemmatune/schema';
 import { ChatTemplate } from '@gemmatune/template';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import type { Context } from './command.js';
-import { type CliOption, count, oneOf, required } from './options.js';
 import { type Progress, withProgress } from './terminal/progress.js';
 
 export const modelOption = required(
@@ -28,7 +27,7 @@ export const modelOption = required(
   'a model folder or Hub id',
 );
 
-const deviceOption: CliOption<DeviceSpec> = {
+const deviceOption: Option<DeviceSpec> = {
   default: 'cpu',
   help: 'Where to compute (cpu, cuda, cuda:1, …; emulated runs GPU kernels on the CPU, for tests).',
   expected: 'cpu, cuda, cuda:1 (or another number) or emulated',
@@ -37,8 +36,10 @@ const deviceOption: CliOption<DeviceSpec> = {
 
 export const DEVICE_OPTIONS = {
   device: deviceOption,
-  dtype: oneOf(['auto', 'float32', 'bfloat16'], 'auto', 'Type of weights in products; a GPU takes bfloat16'),
-  threads: count('CPU threads of a process; 0 = one per core, divided between the ranks of a machine.', 0),
+  dtype: choice('Type of weights in products; a GPU takes bfloat16', ['auto', 'float32', 'bfloat16'], 'auto'),
+  threads: integer('CPU threads of a process; 0 = one per core, divided between the ranks of a machine.', 0, {
+    min: 0,
+  }),
 };
 
 export interface DeviceOptions {

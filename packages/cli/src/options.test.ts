@@ -1,54 +1,55 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { choice, flag, integer, required, text } from '@gemmatune/base';
 import { TRAIN_OPTION_ALIASES, TRAIN_OPTIONS } from '@gemmatune/train';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readConfig } from './config-file.js';
-import { count, flag, oneOf, parseWords, required, settle, text, UsageError } from './options.js';
+import { parseWords, settle, UsageError } from './options.js';
 
 const grammar = {
   options: {
     model: required('A model.', 'a model folder'),
     out: text('Where.'),
-    maxNewTokens: count('How many.', 128, 1),
+    maxNewTokens: integer('How many.', 128, { min: 1 }),
     noSpecialTokens: flag('Bare.'),
-    format: oneOf(['native', 'tutorial'], 'native', 'How'),
+    format: choice('How', ['native', 'tutorial'], 'native'),
     ...TRAIN_OPTIONS,
   },
   aliases: TRAIN_OPTION_ALIASES,
   alsoAccepts: ['bf16', 'completion_only_loss'],
 };
-const parse = async (...words: string[]) => {
-  const call = await parseWords(words, grammar);
+const parse = (...words: string[]) => {
+  const call = parseWords(words, grammar);
   return { ...Object.fromEntries([...call.given].map(([name, { value }]) => [name, value])), ...call.extras };
 };
 
 describe('parseWords', () => {
   it('reads kebab, camel and snake case, and TRL names', async () => {
-    expect(await parse('--max-new-tokens', '7', '--learningRate=5e-5', '--per_device_train_batch_size', '2')).toEqual({
+    expect(parse('--max-new-tokens', '7', '--learningRate=5e-5', '--per_device_train_batch_size', '2')).toEqual({
       maxNewTokens: 7,
       learningRate: 5e-5,
       perDeviceTrainBatchSize: 2,
     });
-    expect(await parse('--max_seq_length', '512', '--evaluation-strategy', 'steps')).toEqual({
+    expect(parse('--max_seq_length', '512', '--evaluation-strategy', 'steps')).toEqual({
       maxLength: 512,
       evalStrategy: 'steps',
     });
   });
 
   it('knows switches with and without a value, and their negation', async () => {
-    expect(await parse('--packing', '--no-special-tokens')).toEqual({ packing: true, noSpecialTokens: true });
-    expect(await parse('--packing', 'False', '--no-overwrite')).toEqual({ packing: false, overwrite: false });
-    expect(await parse('--bf16', 'True', '--completion-only-loss')).toEqual({ bf16: true, completion_only_loss: true });
+    expect(parse('--packing', '--no-special-tokens')).toEqual({ packing: true, noSpecialTokens: true });
+    expect(parse('--packing', 'False', '--no-overwrite')).toEqual({ packing: false, overwrite: false });
+    expect(parse('--bf16', 'True', '--completion-only-loss')).toEqual({ bf16: true, completion_only_loss: true });
   });
 
   it('takes --resume alone or with a folder', async () => {
-    expect(await parse('--resume', '--max-steps', '3')).toEqual({ resume: true, maxSteps: 3 });
-    expect(await parse('--resume', 'out/checkpoint-4')).toEqual({ resume: 'out/checkpoint-4' });
+    expect(parse('--resume', '--max-steps', '3')).toEqual({ resume: true, maxSteps: 3 });
+    expect(parse('--resume', 'out/checkpoint-4')).toEqual({ resume: 'out/checkpoint-4' });
   });
 
   it('keeps texts that look like numbers and takes negative numbers', async () => {
-    expect(await parse('--model', '270', '--out=a=b', '--max-steps', '-1')).toEqual({
+    expect(parse('--model', '270', '--out=a=b', '--max-steps', '-1')).toEqual({
       model: '270',
       out: 'a=b',
       maxSteps: -1,
@@ -61,20 +62,20 @@ describe('parseWords', () => {
     [['--zzz'], '--zzz is no option of this command; see --help for those it has.'],
     [['--max-new-tokens', '0'], "--max-new-tokens: found '0', expected an integer of at least 1."],
     [['--max-new-tokens', 'many'], "--max-new-tokens: found 'many', expected an integer of at least 1."],
-    [['--format', 'json'], "--format: found 'json', expected native or tutorial."],
+    [['--format', 'json'], "--format: found 'json', expected 'native' or 'tutorial'."],
     [['--out'], '--out has no value, expected a text.'],
     [['--out', '--packing'], '--out has no value, expected a text.'],
     [['--no-packing=1'], "--no-packing: found the value '1', expected none."],
     [['-x'], '-x is no option of this command; see --help for those it has.'],
   ])('refuses %j', async (words, message) => {
-    await expect(parseWords(words, grammar)).rejects.toThrow(new UsageError(message));
+    expect(() => parseWords(words, grammar)).toThrow(new UsageError(message));
   });
 });
 
 describe('settle', () => {
   it('lets the call win over the configuration and the configuration over defaults', async () => {
-    const call = await parseWords(['--model', 'm', '--learning-rate', '0.1'], grammar);
-    const { values, given } = await settle(call, grammar, { learning_rate: 0.2, warmupRatio: 0.5 }, 'c.json');
+    const call = parseWords(['--model', 'm', '--learning-rate', '0.1'], grammar);
+    const { values, given } = settle(call, grammar, { learning_rate: 0.2, warmupRatio: 0.5 }, 'c.json');
     expect(values).toMatchObject({ model: 'm', learningRate: 0.1, warmupRatio: 0.5, maxNewTokens: 128 });
     expect([...given].sort()).toEqual(['learningRate', 'model', 'warmupRatio']);
   });
@@ -85,7 +86,7 @@ describe('settle', () => {
     [{ learningRate: 1, learning_rate: 1 }, 'c.json: learning_rate is given a second time under another name'],
     [{}, '--model is missing, expected a model folder.'],
   ])('refuses the configuration %j', async (config, message) => {
-    await expect(settle(await parseWords([], grammar), grammar, config, 'c.json')).rejects.toThrow(message);
+    expect(() => settle(parseWords([], grammar), grammar, config, 'c.json')).toThrow(message);
   });
 });
 

@@ -1,60 +1,8 @@
 /** From words of the command line and keys of a configuration file to checked option values. */
-import { InputError } from '@gemmatune/schema';
-import type { Option } from '@gemmatune/train';
-
-/** An option of a command; `train`'s options are such too. */
-export interface CliOption<T> extends Option<T> {
-  readonly required?: true;
-}
-// biome-ignore lint/suspicious/noExplicitAny: a table holds options of every type; Values gives each its own back.
-export type OptionTable = Readonly<Record<string, CliOption<any>>>;
-export type Values<T extends OptionTable> = { [K in keyof T]: T[K] extends Option<infer V> ? V : never };
+import { flag, InputError, nearestName, type Option, type OptionTable, shown, text } from '@gemmatune/base';
 
 /** The call itself is wrong. */
 export class UsageError extends InputError {}
-
-export function text(help: string): CliOption<string | null>;
-export function text(help: string, fallback: string): CliOption<string>;
-export function text(help: string, fallback: string | null = null): CliOption<string | null> {
-  const accepts = (value: unknown): value is string | null =>
-    value === fallback || (typeof value === 'string' && value !== '');
-  return { default: fallback, help, expected: 'a text', accepts };
-}
-
-export function required(help: string, expected = 'a text'): CliOption<string> {
-  const accepts = (value: unknown): value is string => typeof value === 'string' && value !== '';
-  return { default: '', help, expected, accepts, required: true };
-}
-
-export function count(help: string, fallback: number, least?: number): CliOption<number>;
-export function count(help: string, fallback: null, least?: number): CliOption<number | null>;
-export function count(help: string, fallback: number | null, least = 0): CliOption<number | null> {
-  const accepts = (value: unknown): value is number | null =>
-    value === fallback || (Number.isSafeInteger(value) && (value as number) >= least);
-  return { default: fallback, help, expected: `an integer of at least ${least}`, accepts };
-}
-
-export function amount(
-  help: string,
-  fallback: number,
-  least: number,
-  most = Number.POSITIVE_INFINITY,
-): CliOption<number> {
-  const accepts = (value: unknown): value is number =>
-    typeof value === 'number' && Number.isFinite(value) && value >= least && value <= most;
-  const upTo = most === Number.POSITIVE_INFINITY ? '' : ` and at most ${most}`;
-  return { default: fallback, help, expected: `a number of at least ${least}${upTo}`, accepts };
-}
-
-export function flag(help: string): CliOption<boolean> {
-  const accepts = (value: unknown): value is boolean => typeof value === 'boolean';
-  return { default: false, help, expected: 'true or false', accepts };
-}
-
-export function oneOf<const C extends string>(choices: readonly C[], fallback: NoInfer<C>, help: string): CliOption<C> {
-  const accepts = (value: unknown): value is C => choices.includes(value as C);
-  return { default: fallback, help: `${help} (${choices.join(', ')})`, expected: choices.join(' or '), accepts };
-}
 
 /** Options of every command. */
 export const COMMON_OPTIONS = {
@@ -93,7 +41,7 @@ function canonical(name: string, { options, aliases = {}, alsoAccepts = [] }: Gr
  * Reads the words after a command's name. `--name value`, `--name=value`; a switch needs no value, and `--no-name` turns it off.
  * @throws UsageError naming the option, what was found and what was expected
  */
-export async function parseWords(words: readonly string[], grammar: Grammar): Promise<Call> {
+export function parseWords(words: readonly string[], grammar: Grammar): Call {
   const call: Call = { given: new Map(), extras: {}, positionals: [] };
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
@@ -107,7 +55,7 @@ export async function parseWords(words: readonly string[], grammar: Grammar): Pr
     }
     const as = word === '-h' ? '--help' : word.split('=', 1)[0]!;
     const inline = word.includes('=') ? word.slice(word.indexOf('=') + 1) : undefined;
-    const { name, negated } = await lookUp(as, grammar);
+    const { name, negated } = lookUp(as, grammar);
     const option = grammar.options[name];
     const next = words[i + 1];
 
@@ -132,24 +80,18 @@ export async function parseWords(words: readonly string[], grammar: Grammar): Pr
   return call;
 }
 
-async function lookUp(as: string, grammar: Grammar): Promise<{ name: string; negated: boolean }> {
+function lookUp(as: string, grammar: Grammar): { name: string; negated: boolean } {
   const written = as.replace(/^--?/, '');
   const name = as.startsWith('--') ? canonical(written, grammar) : undefined;
   if (name !== undefined) return { name, negated: false };
   const positive = written.startsWith('no-') ? canonical(written.slice(3), grammar) : undefined;
   if (positive !== undefined && grammar.options[positive]?.accepts(false)) return { name: positive, negated: true };
   throw new UsageError(
-    `${as} is no option of this command; ${await suggestion(written, grammar, (known) => `--${kebab(known)}`)}.`,
+    `${as} is no option of this command; ${suggestion(written, grammar, (known) => `--${kebab(known)}`)}.`,
   );
 }
 
-async function suggestion(
-  written: string,
-  { options, aliases = {} }: Grammar,
-  show: (name: string) => string,
-): Promise<string> {
-  // Only a mistake needs this package: a call without one starts sooner.
-  const { nearestName } = await import('@gemmatune/train');
+function suggestion(written: string, { options, aliases = {} }: Grammar, show: (name: string) => string): string {
   const names = [...Object.keys(options), ...Object.keys(aliases)];
   const nearest = nearestName(written, names);
   return nearest === undefined ? 'see --help for those it has' : `did you mean ${show(aliases[nearest] ?? nearest)}`;
@@ -158,7 +100,7 @@ async function suggestion(
 const isBoolean = (word: string): boolean => /^(true|false)$/i.test(word);
 
 /** A word as the option's type: true/false, a number, or itself; the first of these that the option accepts. */
-function fromText(option: CliOption<unknown>, word: string): unknown {
+function fromText(option: Option<unknown>, word: string): unknown {
   const candidates: unknown[] = isBoolean(word) ? [word.toLowerCase() === 'true'] : [];
   if (word.trim() !== '' && Number.isFinite(Number(word))) candidates.push(Number(word));
   return [...candidates, word].find((value) => option.accepts(value)) ?? word;
@@ -171,12 +113,9 @@ function anyValue(word: string): unknown {
 }
 
 /** @throws UsageError */
-function check(option: CliOption<unknown>, value: unknown, as: string): void {
+function check(option: Option<unknown>, value: unknown, as: string): void {
   if (option.accepts(value)) return;
-  const found = typeof value === 'string' ? `'${value}'` : (JSON.stringify(value) ?? String(value));
-  throw new UsageError(
-    `${as}: found ${found.length > 80 ? `${found.slice(0, 77)}...` : found}, expected ${option.expected}.`,
-  );
+  throw new UsageError(`${as}: found ${shown(value)}, expected ${option.expected}.`);
 }
 
 /**
@@ -184,12 +123,12 @@ function check(option: CliOption<unknown>, value: unknown, as: string): void {
  * @param config content of the configuration file at `configPath`
  * @throws UsageError naming the key or option
  */
-export async function settle(
+export function settle(
   call: Call,
   grammar: Grammar,
   config: Readonly<Record<string, unknown>> = {},
   configPath = '',
-): Promise<{ values: Record<string, unknown>; extras: Record<string, unknown>; given: Set<string> }> {
+): { values: Record<string, unknown>; extras: Record<string, unknown>; given: Set<string> } {
   const values: Record<string, unknown> = Object.fromEntries(
     Object.entries(grammar.options).map(([name, option]) => [name, option.default]),
   );
@@ -199,7 +138,7 @@ export async function settle(
     const name = canonical(key, grammar);
     if (name === undefined)
       throw new UsageError(
-        `${configPath}: ${key} is no option of this command; ${await suggestion(key, grammar, (known) => known)}.`,
+        `${configPath}: ${key} is no option of this command; ${suggestion(key, grammar, (known) => known)}.`,
       );
     if (given.has(name))
       throw new UsageError(`${configPath}: ${key} is given a second time under another name (${name}).`);

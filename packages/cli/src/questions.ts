@@ -1,10 +1,11 @@
 /** What a model is asked in an evaluation: rows of prepare, and conversations that end in one call. */
+
+import { InputError, required } from '@gemmatune/base';
 import { readTrainingRows } from '@gemmatune/data';
-import { exactJson, InputError, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
+import { exactJson, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
 import type { TargetFormat } from '@gemmatune/template';
 import type { Context } from './command.js';
 import type { ModelText } from './model-source.js';
-import { required } from './options.js';
 import { some } from './rows.js';
 
 export const questionsOption = required(

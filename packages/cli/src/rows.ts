@@ -1,4 +1,6 @@
 /** Rows of a file, for training and for evaluation. */
+
+import { choice, InputError } from '@gemmatune/base';
 import {
   type Encoded,
   type EncodedRow,
@@ -11,19 +13,17 @@ import {
   type TextTokenizer,
 } from '@gemmatune/data';
 import { resolveDataset } from '@gemmatune/hub';
-import { InputError } from '@gemmatune/schema';
 import { type ChatTemplate, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { TrainOptions } from '@gemmatune/train';
 import type { Context } from './command.js';
 import { type ModelText, moved } from './model-source.js';
-import { oneOf } from './options.js';
 import { withProgress } from './terminal/progress.js';
 
-export const formatOption = oneOf(
+export const formatOption = choice(
+  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
   ['native', 'tutorial'],
   'native',
-  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
 );
 
 /** The settings of training that decide how rows are encoded. */

@@ -1,8 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { InputError, readJsonIfThere, writeWhole } from '@gemmatune/base';
 import type { Metrics, ModelCard } from '@gemmatune/hub';
-import { InputError } from '@gemmatune/schema';
-import { withOutput } from './output.js';
 
 const FILE = 'gemmatune.json';
 
@@ -20,19 +18,14 @@ export interface RunRecord {
 }
 
 export async function writeRunRecord(folder: string, record: RunRecord): Promise<void> {
-  await withOutput(join(folder, FILE), (put) => put(`${JSON.stringify(record, null, 2)}\n`));
+  await writeWhole(join(folder, FILE), (put) => put(`${JSON.stringify(record, null, 2)}\n`));
 }
 
 /** The record of a folder, or undefined where `finetune` did not write it. */
 export async function readRunRecord(folder: string): Promise<RunRecord | undefined> {
   const path = join(folder, FILE);
-  const text = await readFile(path, 'utf8').catch(() => undefined);
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text) as RunRecord;
-  } catch (error) {
-    throw new InputError(`${path}: ${(error as Error).message}, expected what finetune wrote.`);
-  }
+  const refuse = (what: string) => new InputError(`${path}: ${what}, expected what finetune wrote.`);
+  return (await readJsonIfThere(path, refuse)) as RunRecord | undefined;
 }
 
 /** The facts of a record as the Hub's model card has them. Places on this machine are told by their last name alone. */

@@ -4,11 +4,10 @@
  */
 import { createHash } from 'node:crypto';
 import { createReadStream, existsSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { InputError } from '@gemmatune/schema';
+import { InputError, readJsonIfThere, reasonOf, writeWhole } from '@gemmatune/base';
 import { occupants, type RowSettings } from '@gemmatune/train';
-import { withOutput } from './output.js';
 
 /** What decides a result, by name. */
 export type TrialParts = Readonly<Record<string, string | number | boolean | null>>;
@@ -42,13 +41,13 @@ export type Course =
 
 /** What is to be done about a trial in a folder that may hold one. */
 export async function courseOf(folder: string, { trial, made_of }: Trial): Promise<Course> {
-  const there = (await readJson(join(folder, TRIAL_FILE))) as Trial | undefined;
+  const there = (await readTrialJson(join(folder, TRIAL_FILE))) as Trial | undefined;
   if (there === undefined) return { course: 'fresh' };
   if (there.trial !== trial) {
     if ((await occupants(folder)).length === 0) return { course: 'fresh' };
     return { course: 'other', difference: firstDifference(there.made_of, made_of) };
   }
-  const result = (await readJson(join(folder, RESULT_FILE))) as Record<string, unknown> | undefined;
+  const result = (await readTrialJson(join(folder, RESULT_FILE))) as Record<string, unknown> | undefined;
   if (result?.trial === trial && existsSync(join(folder, 'model.safetensors'))) return { course: 'finished', result };
   return { course: 'begun' };
 }
@@ -61,28 +60,19 @@ function firstDifference(then: TrialParts, now: TrialParts): string {
 }
 
 export async function writeTrial(folder: string, trial: Trial): Promise<void> {
-  await withOutput(join(folder, TRIAL_FILE), (put) => put(`${JSON.stringify(trial, null, 2)}\n`));
+  await writeWhole(join(folder, TRIAL_FILE), (put) => put(`${JSON.stringify(trial, null, 2)}\n`));
 }
 
 /** Last of all that a run writes: from then on it is finished. */
 export async function writeResult(folder: string, result: object): Promise<void> {
-  await withOutput(join(folder, RESULT_FILE), (put) => put(`${JSON.stringify(result)}\n`));
+  await writeWhole(join(folder, RESULT_FILE), (put) => put(`${JSON.stringify(result)}\n`));
 }
 
-async function readJson(path: string): Promise<unknown> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
-    throw error;
-  });
-  if (text === undefined) return undefined;
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new InputError(
-      `${path}: ${(error as Error).message}, expected what finetune wrote; remove it to begin anew.`,
-    );
-  }
-}
+const readTrialJson = (path: string) =>
+  readJsonIfThere(
+    path,
+    (what) => new InputError(`${path}: ${what}, expected what finetune wrote; remove it to begin anew.`),
+  );
 
 /** @throws InputError naming the file where it cannot be read */
 export async function sha256(path: string): Promise<string> {
@@ -90,9 +80,7 @@ export async function sha256(path: string): Promise<string> {
   try {
     for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const what = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
-    throw new InputError(`${path}: ${what}, expected a file.`, { cause: error });
+    throw new InputError(`${path}: ${reasonOf(error)}, expected a file.`, { cause: error });
   }
   return hash.digest('hex');
 }

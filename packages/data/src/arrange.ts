@@ -1,4 +1,5 @@
-import { InputError, printExactJson } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
+import { printExactJson } from '@gemmatune/schema';
 import { eventLoopTurns } from './event-loop.js';
 import type { MalformedLine, SourceRow } from './formats/index.js';
 import { DROP_REASONS, type DropReason, normaliseRow } from './rows/index.js';

@@ -1,5 +1,6 @@
+import { InputError } from '@gemmatune/base';
 import type { Message, Tool, ToolRow, TrainingRow } from '@gemmatune/schema';
-import { InputError, parseTools } from '@gemmatune/schema';
+import { parseTools } from '@gemmatune/schema';
 import { renderSegments, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import { type EncodedRow, IGNORE } from './batch.js';
 import { eventLoopTurns } from './event-loop.js';

@@ -22,7 +22,6 @@ export {
   type PrepareOptions,
   type PrepareReport,
   prepare,
-  prepareRows,
   type SideReport,
 } from './prepare.js';
 export { prepareFiles } from './prepare-files.js';

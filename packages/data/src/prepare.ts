@@ -1,4 +1,4 @@
-import { InputError } from '@gemmatune/schema';
+import { InputError, isSystemError } from '@gemmatune/base';
 import {
   type Arrangement,
   arrangeRows,
@@ -37,19 +37,6 @@ export async function prepare(source: string | string[], options: PrepareOptions
   return inMemory(await arrangeFiles(source, options, texts), texts);
 }
 
-/**
- * The same on rows that were read elsewhere.
- * @param where what to call the rows in an error
- */
-export async function prepareRows(
-  rows: AsyncIterable<SourceRow> | Iterable<SourceRow>,
-  options: PrepareOptions = {},
-  where = 'the rows',
-): Promise<Prepared> {
-  const texts = new TextList();
-  return inMemory(await arrangeRows(rows, options, where, texts), texts);
-}
-
 /** `arrangeRows` on files, with what is malformed in them. */
 export async function arrangeFiles(
   source: string | string[],
@@ -74,11 +61,13 @@ async function* readAll(files: string[], onMalformed: (line: MalformedLine) => v
       yield* readRows(file, { onMalformed });
     } catch (error) {
       // The system's own refusals do not say where, and must not pass for those of the folder that is written to.
-      const { code } = error as NodeJS.ErrnoException;
-      if (typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) throw error;
-      throw new InputError(`${file}: reading stopped with ${code}, expected a file that can be read to its end.`, {
-        cause: error,
-      });
+      if (!isSystemError(error)) throw error;
+      throw new InputError(
+        `${file}: reading stopped with ${error.code}, expected a file that can be read to its end.`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -1,4 +1,5 @@
-import { InputError, parseExample, toJson } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
+import { parseExample, toJson } from '@gemmatune/schema';
 import type { NumberedRow } from './encode.js';
 import { readRows } from './formats/index.js';
 

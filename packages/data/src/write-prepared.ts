@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '@gemmatune/schema';
+import { InputError, openWhole, type WholeFile } from '@gemmatune/base';
 import type { Prepared, PreparedRow, PrepareReport } from './prepare.js';
 
 /** Rows are written in pieces of about this many characters. */
@@ -45,33 +45,21 @@ export async function writeRows(
   ];
   refuseRows(folder, overwrite);
   await mkdir(folder, { recursive: true });
-  const written: string[] = [];
+  const written: WholeFile[] = [];
   try {
     for (const [name, text] of files) {
       if (name === 'eval.jsonl' && report.eval.rows === 0) continue;
-      written.push(name);
-      await write(temporary(folder, name), text);
+      const file = await openWhole(join(folder, name));
+      written.push(file);
+      for await (const piece of text) await file.put(piece);
+      await file.finish();
     }
     // Nothing is replaced before everything is on the disk; an evaluation side of an earlier run must not stay beside new rows.
-    if (!written.includes('eval.jsonl')) await rm(join(folder, 'eval.jsonl'), { force: true });
-    for (const name of written) await rename(temporary(folder, name), join(folder, name));
+    if (report.eval.rows === 0) await rm(join(folder, 'eval.jsonl'), { force: true });
+    for (const file of written) await file.appear();
   } catch (error) {
-    for (const name of written) await rm(temporary(folder, name), { force: true });
+    for (const file of written) await file.discard();
     throw error;
-  }
-}
-
-function temporary(folder: string, name: string): string {
-  return join(folder, `.${name}.${process.pid}.tmp`);
-}
-
-async function write(path: string, text: Pieces): Promise<void> {
-  const file = await open(path, 'w');
-  try {
-    for await (const piece of text) await file.writeFile(piece);
-    await file.sync();
-  } finally {
-    await file.close();
   }
 }
 

@@ -1,3 +1,5 @@
+import { GemmatuneError, isSystemError } from '@gemmatune/base';
+
 /** Stable codes of everything the engine and the native core can refuse or fail with. */
 export const ERROR_CODES = [
   'ERR_GEMMATUNE_ARGUMENT',
@@ -15,14 +17,7 @@ export const ERROR_CODES = [
 export type ErrorCode = (typeof ERROR_CODES)[number];
 
 /** A failure with a stable code for programs and one sentence for people. */
-export class EngineError extends Error {
-  readonly code: ErrorCode;
-  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'EngineError';
-    this.code = code;
-  }
-}
+export class EngineError extends GemmatuneError<ErrorCode> {}
 
 /** Native errors carry a code; they become EngineError, with the native one as cause. */
 function engineError(error: unknown): unknown {
@@ -30,8 +25,7 @@ function engineError(error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (code?.startsWith('ERR_GEMMATUNE_') && code !== 'ERR_GEMMATUNE_NATIVE')
     return new EngineError(code as ErrorCode, error.message, { cause: error });
-  if (code !== undefined && /^E[A-Z]+$/.test(code))
-    return new EngineError('ERR_GEMMATUNE_FILE', error.message, { cause: error });
+  if (isSystemError(error)) return new EngineError('ERR_GEMMATUNE_FILE', error.message, { cause: error });
   return error;
 }
 

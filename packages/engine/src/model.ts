@@ -1,5 +1,6 @@
-import { chmod, copyFile, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readJsonFile, readJsonIfThere } from '@gemmatune/base';
 import type {
   Batch,
   BatchMetrics,
@@ -144,8 +145,11 @@ export class Model implements AsyncDisposable {
    */
   static async load(folder: string, options: ModelOptions = {}): Promise<Model> {
     const configPath = join(folder, 'config.json');
-    const json = await readJson(configPath);
-    const generation = await readJson(join(folder, 'generation_config.json'), true);
+    const json = (await readJsonFile(configPath, unreadable(configPath))) as Record<string, unknown>;
+    const generationPath = join(folder, 'generation_config.json');
+    const generation = (await readJsonIfThere(generationPath, unreadable(generationPath))) as
+      | Record<string, unknown>
+      | undefined;
     const config = parseModelConfig(json, configPath, generation);
     const tensors = await readModelTensors(folder);
     const model = new Model(config, json!, generation, folder, options);
@@ -409,22 +413,5 @@ const STATE_FILES = [
   ['exp_avg_sq', 'exp_avg_sq.safetensors'],
 ] as const satisfies readonly (readonly [Part, string])[];
 
-async function readJson(path: string, optional = false): Promise<Record<string, unknown> | undefined> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    if (optional && code === 'ENOENT') return undefined;
-    const what =
-      code === 'ENOENT'
-        ? `there is no ${basename(path)}; expected a Hugging Face model folder`
-        : `cannot read: ${code}`;
-    throw new EngineError('ERR_GEMMATUNE_FILE', `${path}: ${what}`, { cause });
-  }
-  try {
-    return JSON.parse(text) as Record<string, unknown>;
-  } catch (cause) {
-    throw new EngineError('ERR_GEMMATUNE_FILE', `${path}: not JSON: ${(cause as Error).message}`, { cause });
-  }
-}
+const unreadable = (path: string) => (what: string, cause: unknown) =>
+  new EngineError('ERR_GEMMATUNE_FILE', `${path}: ${what}; expected a file of a Hugging Face model folder`, { cause });

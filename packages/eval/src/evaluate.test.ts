@@ -143,7 +143,10 @@ it('compares metric by metric, knowing which way is better', () => {
     const predictions = [judge(row, text, 'native')];
     return { n_eval: 1, metrics: score(predictions), predictions };
   };
-  const rows = compare(evaluation('nothing'), evaluation(call('set_alarm{city:<escape>Oslo<escape>,hour:7}')));
+  const rows = compare(
+    evaluation('nothing').metrics,
+    evaluation(call('set_alarm{city:<escape>Oslo<escape>,hour:7}')).metrics,
+  );
   const by = Object.fromEntries(rows.map((r) => [r.name, r.change]));
   expect(by).toMatchObject({
     tool_accuracy: 'better',

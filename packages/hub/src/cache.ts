@@ -26,7 +26,7 @@ export interface CachedRepo {
 }
 
 /** The Hub cache: the option, `HF_HUB_CACHE`, `HUGGINGFACE_HUB_CACHE`, else `hub` in Hugging Face's home folder. */
-export function hubCacheDir(cacheDir: string | undefined, env: Environment): string {
+export function hubCacheDir(cacheDir?: string, env: Environment = process.env): string {
   const chosen = cacheDir ?? env.HF_HUB_CACHE ?? env.HUGGINGFACE_HUB_CACHE;
   return chosen ? expandHome(chosen) : join(huggingFaceHome(env), 'hub');
 }

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { pullDataset, resolveDataset, splitFiles } from './dataset.js';
 import { COMMIT, mockHub } from './loopback.case.js';
-import { resolveModel } from './resolve_model.js';
+import { resolveModel } from './resolve-model.js';
 
 let root: string;
 beforeEach(async () => {

@@ -3,7 +3,7 @@ import { constants, createReadStream } from 'node:fs';
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HubError, reasonOf } from './errors.js';
+import { causeOf, HubError } from './errors.js';
 import { type RetryOptions, request } from './http.js';
 
 /** What a file's content must hash to, in hex. `git-sha1` is git's blob hash: SHA-1 of `blob <size>\0` and the content. */
@@ -147,7 +147,7 @@ async function write(file: FileHandle, chunk: Uint8Array, position: number, job:
   } catch (error) {
     throw new HubError(
       'ERR_GEMMATUNE_HUB_DISK',
-      `Writing ${job.name} to ${job.partial} failed after ${position} of ${job.size ?? 'unknown'} bytes (${reasonOf(error)}): free space there and run again, it goes on from what is kept.`,
+      `Writing ${job.name} to ${job.partial} failed after ${position} of ${job.size ?? 'unknown'} bytes (${causeOf(error)}): free space there and run again, it goes on from what is kept.`,
       { cause: error },
     );
   }
@@ -162,7 +162,7 @@ function isConnectionLoss(error: unknown): boolean {
 function lost(job: Download, loaded: number, size: number | undefined, cause: unknown): HubError {
   return new HubError(
     'ERR_GEMMATUNE_HUB_NETWORK',
-    `The connection to ${new URL(job.url).host} was lost again and again at byte ${loaded} of ${size ?? 'unknown'} of ${job.name} (${reasonOf(cause)}): run again, it goes on from there.`,
+    `The connection to ${new URL(job.url).host} was lost again and again at byte ${loaded} of ${size ?? 'unknown'} of ${job.name} (${causeOf(cause)}): run again, it goes on from there.`,
     { cause },
   );
 }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { HubError, reasonOf } from './errors.js';
+import { causeOf, HubError } from './errors.js';
 
 /** How often and how patiently a request is repeated. */
 export interface RetryOptions {
@@ -56,7 +56,7 @@ export async function request(url: string, options: RequestOptions = {}): Promis
 export function unreachable(url: string, error: unknown): HubError {
   return new HubError(
     'ERR_GEMMATUNE_HUB_NETWORK',
-    `${new URL(url).host} cannot be reached (${reasonOf(error)}): check the network connection.`,
+    `${new URL(url).host} cannot be reached (${causeOf(error)}): check the network connection.`,
     { cause: error },
   );
 }

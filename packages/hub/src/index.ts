@@ -9,13 +9,13 @@
  * Every failure is a `HubError` with a stable code and one sentence that says what to do.
  */
 
-export type { RepoType } from './cache.js';
+export { hubCacheDir, type RepoType } from './cache.js';
 export { type DatasetOptions, pullDataset, resolveDataset } from './dataset.js';
 export { HUB_ERROR_CODES, HubError, type HubErrorCode } from './errors.js';
 export type { RetryOptions } from './http.js';
 export { type KaggleHandle, type KaggleOptions, parseKaggleHandle, pullKaggle } from './kaggle.js';
-export { type Metrics, type ModelCard, modelCard } from './model_card.js';
+export { type Metrics, type ModelCard, modelCard } from './model-card.js';
 export { type PullOptions, type PullProgress, pull } from './pull.js';
 export { type PushOptions, type PushProgress, push } from './push.js';
-export { type ResolveModelOptions, resolveModel } from './resolve_model.js';
+export { type ResolveModelOptions, resolveModel } from './resolve-model.js';
 export { type Environment, type ResolvedToken, resolveToken, type TokenOptions } from './token.js';

@@ -6,9 +6,9 @@ import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { type KaggleOptions, parseKaggleHandle, pullKaggle } from './kaggle.js';
-import { kaggleCredentials } from './kaggle_credentials.js';
+import { kaggleCredentials } from './kaggle-credentials.js';
 import { type Faults, json, type Loopback, listen, noFaults, sendBytes } from './loopback.case.js';
-import { resolveModel } from './resolve_model.js';
+import { resolveModel } from './resolve-model.js';
 import { tarEntry, tarOf } from './tar.case.js';
 
 const handle = 'google/functiongemma/transformers/functiongemma-270m-it';

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { download } from './download.js';
 import { HubError } from './errors.js';
 import { type RetryOptions, request } from './http.js';
-import { type KaggleCredentials, kaggleCredentials } from './kaggle_credentials.js';
+import { type KaggleCredentials, kaggleCredentials } from './kaggle-credentials.js';
 import { withLock } from './lock.js';
 import { extractTar } from './tar.js';
 import { type Environment, expandHome } from './token.js';

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { json, type Loopback, listen } from './loopback.case.js';
-import { modelCard } from './model_card.js';
+import { modelCard } from './model-card.js';
 import { type PushOptions, type PushProgress, push } from './push.js';
 
 const weights = Buffer.from(Array.from({ length: 300_000 }, (_, i) => (i * 5) & 127));

@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type CommitFile, commit, createRepo, type HubApiError, whoAmI } from '@huggingface/hub';
-import { HubError, type HubErrorCode, reasonOf } from './errors.js';
+import { causeOf, HubError, type HubErrorCode } from './errors.js';
 import type { RetryOptions } from './http.js';
-import { type ModelCard, modelCard } from './model_card.js';
+import { type ModelCard, modelCard } from './model-card.js';
 import { hubEndpoint, isHubId } from './repo.js';
 import { type Environment, type ResolvedToken, resolveToken } from './token.js';
 
@@ -208,6 +208,6 @@ function pushError(error: unknown, repo: string, endpoint: string, token: Resolv
     return make('ERR_GEMMATUNE_HUB_SERVER', `Pushing to ${repo} failed: ${(error as Error).message}`);
   return make(
     'ERR_GEMMATUNE_HUB_NETWORK',
-    `Pushing to ${repo} at ${host} failed (${reasonOf(error)}): nothing was committed, run again.`,
+    `Pushing to ${repo} at ${host} failed (${causeOf(error)}): nothing was committed, run again.`,
   );
 }

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { createGunzip } from 'node:zlib';
-import { HubError, reasonOf } from './errors.js';
+import { causeOf, HubError } from './errors.js';
 import { safeRelativePath } from './paths.js';
 
 const BLOCK = 512;
@@ -127,7 +127,7 @@ async function* archiveChunks(archive: string, signal?: AbortSignal): AsyncGener
     for await (const chunk of source) yield chunk as Buffer;
   } catch (error) {
     signal?.throwIfAborted();
-    throw corrupt(archive, `cannot be unpacked (${reasonOf(error)})`);
+    throw corrupt(archive, `cannot be unpacked (${causeOf(error)})`);
   } finally {
     raw.destroy();
   }

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { HubError, reasonOf } from './errors.js';
+import { readTextIfThere, reasonOf } from '@gemmatune/base';
+import { causeOf, HubError } from './errors.js';
 import { type RetryOptions, request } from './http.js';
 
 /** The environment variables a function reads; `process.env` unless given. */
@@ -62,12 +62,10 @@ export function expandHome(path: string): string {
 
 /** The trimmed text of a small file, or undefined where there is none. */
 export async function readIfThere(file: string): Promise<string | undefined> {
-  try {
-    return (await readFile(expandHome(file), 'utf8')).trim();
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return undefined;
+  const text = await readTextIfThere(expandHome(file)).catch((error: unknown) => {
     throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', `The file ${file} cannot be read (${reasonOf(error)}).`);
-  }
+  });
+  return text?.trim();
 }
 
 /** fetch's own complaint about an impossible header value would print the token, so it is judged here. */
@@ -105,6 +103,6 @@ async function readKaggleSecret(options: TokenOptions, env: Environment, jwt: st
   } catch (error) {
     if (options.signal?.aborted || (error instanceof HubError && error.code === 'ERR_GEMMATUNE_HUB_ARGUMENT'))
       throw error;
-    return { source: `no token found, and Kaggle's secrets could not be read (${reasonOf(error)}; is internet on?)` };
+    return { source: `no token found, and Kaggle's secrets could not be read (${causeOf(error)}; is internet on?)` };
   }
 }

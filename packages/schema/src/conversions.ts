@@ -1,5 +1,5 @@
 /** Between exact JSON and ordinary JavaScript values. */
-import { InputError } from './errors.js';
+import { InputError } from '@gemmatune/base';
 import { type ExactJson, JsonNumber, parseExactJson } from './exact-json.js';
 import type { Json } from './index.js';
 

@@ -1,9 +1,8 @@
-/** The types every package speaks. This package imports nothing and does nothing but judge values. */
+/** The types every package speaks. This package does nothing but judge values. */
 
 import type { JsonNumber } from './exact-json.js';
 
 export { exactJson, parseJson, plainJson, toJson } from './conversions.js';
-export { InputError } from './errors.js';
 export { type ExactJson, type ExactObject, JsonNumber, parseExactJson, printExactJson } from './exact-json.js';
 export { parseExample, parseMessages, parseTools } from './parse.js';
 export { PYTHON_SPACE, pythonFloat, strip } from './python-text.js';

@@ -1,5 +1,5 @@
+import { InputError } from '@gemmatune/base';
 import { describe, expect, it } from 'vitest';
-import { InputError } from './errors.js';
 import { JsonNumber } from './exact-json.js';
 import { parseExample } from './parse.js';
 
@@ -60,8 +60,8 @@ describe('parseExample', () => {
     [{ text: 5 }, 'rows.jsonl line 2: text: found 5, expected text.'],
     [{ completion: 'c' }, 'rows.jsonl line 2: prompt: found nothing, expected text.'],
     [{ messages: [] }, 'messages: found no message, expected at least one.'],
-    [{ messages: [{ role: 'human' }] }, 'messages[0].role: found "human", expected one of system, developer, user'],
-    [{ messages: [{ role: 'user' }], tools: '[' }, 'tools: found the text "[", expected JSON.'],
+    [{ messages: [{ role: 'human' }] }, "messages[0].role: found 'human', expected one of system, developer, user"],
+    [{ messages: [{ role: 'user' }], tools: '[' }, "tools: found the text '[', expected JSON."],
     [
       { messages: [{ role: 'user' }], tools: [{ function: { name: 3 } }] },
       'tools[0].function.name: found 3, expected text.',
@@ -72,7 +72,7 @@ describe('parseExample', () => {
     ],
     [
       { tool_name: 'f', tool_arguments: '[]', hf_tools: [] },
-      'tool_arguments is "[]", expected the JSON text of an object.',
+      "tool_arguments is '[]', expected the JSON text of an object.",
     ],
     [{ input_ids: [] }, 'input_ids is empty'],
     [{ input_ids: [1, 2.5] }, 'input_ids[1]: found 2.5, expected an integer.'],

@@ -1,6 +1,5 @@
+import { InputError, shown } from '@gemmatune/base';
 import { parseJson } from './conversions.js';
-import { InputError } from './errors.js';
-import { JsonNumber } from './exact-json.js';
 import type { FunctionCall, Json, JsonObject, Message, Tool, ToolRow, TrainingRow } from './index.js';
 
 /**
@@ -36,7 +35,7 @@ function parseToolRow(row: JsonObject, where: string): ToolRow {
   const user = row.user_content ?? null;
   const tool_arguments = string(row.tool_arguments, `${where}: tool_arguments`);
   if (!tool_arguments.trimStart().startsWith('{')) {
-    throw new InputError(`${where}: tool_arguments is ${show(tool_arguments)}, expected the JSON text of an object.`);
+    throw new InputError(`${where}: tool_arguments is ${shown(tool_arguments)}, expected the JSON text of an object.`);
   }
   return {
     user_content: user === null ? null : string(user, `${where}: user_content`),
@@ -77,7 +76,7 @@ function parseMessage(value: Json, where: string): Message {
   const source = object(value, where);
   const role = ROLES.find((known) => known === source.role);
   if (role === undefined)
-    throw new InputError(`${where}.role: found ${show(source.role)}, expected one of ${ROLES.join(', ')}.`);
+    throw new InputError(`${where}.role: found ${shown(source.role)}, expected one of ${ROLES.join(', ')}.`);
   const message: Message = { role };
   if (source.content !== undefined && source.content !== null) message.content = source.content;
   if (source.name !== undefined && source.name !== null) message.name = string(source.name, `${where}.name`);
@@ -130,7 +129,7 @@ function parseText(text: string, where: string): Json {
   try {
     return parseJson(text);
   } catch {
-    throw new InputError(`${where}: found the text ${show(text)}, expected JSON.`);
+    throw new InputError(`${where}: found the text ${shown(text)}, expected JSON.`);
   }
 }
 
@@ -139,30 +138,22 @@ function object(value: unknown, where: string): JsonObject {
   if (typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype) {
     return value as JsonObject;
   }
-  throw new InputError(`${where}: found ${show(value)}, expected an object.`);
+  throw new InputError(`${where}: found ${shown(value)}, expected an object.`);
 }
 
 function array(value: unknown, where: string): Json[] {
   if (Array.isArray(value)) return value;
-  throw new InputError(`${where}: found ${show(value)}, expected a list.`);
+  throw new InputError(`${where}: found ${shown(value)}, expected a list.`);
 }
 
 function string(value: unknown, where: string): string {
   if (typeof value === 'string') return value;
-  throw new InputError(`${where}: found ${show(value)}, expected text.`);
+  throw new InputError(`${where}: found ${shown(value)}, expected text.`);
 }
 
 function numbers(value: unknown, where: string): number[] {
   const list = array(value, where);
   const wrong = list.findIndex((item) => !Number.isInteger(item));
-  if (wrong >= 0) throw new InputError(`${where}[${wrong}]: found ${show(list[wrong])}, expected an integer.`);
+  if (wrong >= 0) throw new InputError(`${where}[${wrong}]: found ${shown(list[wrong])}, expected an integer.`);
   return list as number[];
-}
-
-/** A value as an error shows it: short, on one line. */
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  if (value instanceof JsonNumber) return value.toString();
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }

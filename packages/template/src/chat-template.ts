@@ -1,7 +1,8 @@
 /** The chat template of a model folder, whatever it is: FunctionGemma's own by hand, any other through Jinja. */
+
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { readTextIfThere } from '@gemmatune/base';
 import { type Json, plainJson } from '@gemmatune/schema';
 import { Template } from '@huggingface/jinja';
 import type { TemplateMessage, TemplateTool } from './conversation.js';
@@ -51,8 +52,9 @@ export class ChatTemplate {
    */
   static async fromModelFolder(folder: string): Promise<ChatTemplate> {
     const configPath = join(folder, 'tokenizer_config.json');
-    const config = parseConfig(await readIfThere(configPath), configPath);
-    const source = (await readIfThere(join(folder, 'chat_template.jinja'))) ?? templateOfConfig(config.chat_template);
+    const config = parseConfig(await readTextIfThere(configPath), configPath);
+    const source =
+      (await readTextIfThere(join(folder, 'chat_template.jinja'))) ?? templateOfConfig(config.chat_template);
     if (source === undefined) {
       if (await knowsFunctionCalls(folder)) return ChatTemplate.functionGemma();
       throw new TemplateError(
@@ -153,15 +155,8 @@ class JinjaTemplate implements Renderer {
   }
 }
 
-async function readIfThere(path: string): Promise<string | undefined> {
-  return readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return undefined;
-    throw error;
-  });
-}
-
 async function knowsFunctionCalls(folder: string): Promise<boolean> {
-  const tokenizer = await readIfThere(join(folder, 'tokenizer.json'));
+  const tokenizer = await readTextIfThere(join(folder, 'tokenizer.json'));
   return tokenizer?.includes('"<start_function_call>"') ?? false;
 }
 

@@ -5,11 +5,14 @@
  * fires after that, `<bos>` from a template post-processor. Anything else is refused by name, because a tokenizer
  * that is nearly right trains a model that is wrong.
  */
+import { GemmatuneError, shown } from '@gemmatune/base';
 import { type AddedToken, ANY_UNIT, boundaryKey, pairSlot, type Tables } from './tables.js';
 
 /** The tokenizer.json is not of the family this package reads, or is damaged. */
-export class TokenizerFormatError extends Error {
-  override name = 'TokenizerFormatError';
+export class TokenizerFormatError extends GemmatuneError<'ERR_GEMMATUNE_TOKENIZER'> {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_GEMMATUNE_TOKENIZER', message, options);
+  }
 }
 
 const BLANK = '\u2581';
@@ -38,11 +41,11 @@ type Dict = Record<string, unknown>;
 export function compileTables(json: unknown, where: string): Tables {
   const refuse = (field: string, found: unknown, expected: string): never => {
     throw new TokenizerFormatError(
-      `${where}: ${field} is ${describe(found)}, expected ${expected}; only tokenizers of the Gemma 3 family are read.`,
+      `${where}: ${field} is ${shown(found)}, expected ${expected}; only tokenizers of the Gemma 3 family are read.`,
     );
   };
   const requireSame = (field: string, found: unknown, expected: unknown) => {
-    if (!sameJson(found, expected)) refuse(field, found, JSON.stringify(expected));
+    if (!sameJson(found, expected)) refuse(field, found, shown(expected));
   };
   const dictAt = (field: string, found: unknown): Dict =>
     typeof found === 'object' && found !== null && !Array.isArray(found)
@@ -203,9 +206,4 @@ function sameJson(a: unknown, b: unknown): boolean {
   if (typeof a !== 'object' || typeof b !== 'object' || a === null || b === null) return a === b;
   const keys = Object.keys(b);
   return Object.keys(a).length === keys.length && keys.every((key) => sameJson((a as Dict)[key], (b as Dict)[key]));
-}
-
-function describe(found: unknown): string {
-  const text = found === undefined ? 'missing' : JSON.stringify(found);
-  return text.length > 120 ? `${text.slice(0, 120)}…` : text;
 }

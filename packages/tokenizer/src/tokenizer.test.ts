@@ -252,7 +252,7 @@ describe('tokenizer.json of another family', () => {
       (d) => {
         d.model.type = 'Unigram';
       },
-      /model\.type is "Unigram", expected "BPE"/,
+      /model\.type is 'Unigram', expected 'BPE'/,
     ],
     [
       'byte fallback',
@@ -273,14 +273,14 @@ describe('tokenizer.json of another family', () => {
       (d) => {
         d.post_processor.type = 'ByteLevel';
       },
-      /post_processor\.type is "ByteLevel"/,
+      /post_processor\.type is 'ByteLevel'/,
     ],
     [
       'unknown special',
       (d) => {
         d.post_processor.special_tokens = {};
       },
-      /special_tokens\["<bos>"\] is missing/,
+      /special_tokens\["<bos>"\] is nothing/,
     ],
     [
       'no text',
@@ -315,7 +315,7 @@ describe('tokenizer.json of another family', () => {
       (d) => {
         delete d.model.vocab['<0x41>'];
       },
-      /model\.vocab\["<0x41>"\] is missing/,
+      /model\.vocab\["<0x41>"\] is nothing/,
     ],
     [
       'merge of no token',
@@ -329,7 +329,7 @@ describe('tokenizer.json of another family', () => {
       (d) => {
         d.model.merges.push('a b c');
       },
-      /model\.merges\[7\] is "a b c", expected two tokens/,
+      /model\.merges\[7\] is 'a b c', expected two tokens/,
     ],
   ];
   it.each(cases)('is refused: %s', (_name, change, message) => {
@@ -341,6 +341,6 @@ describe('tokenizer.json of another family', () => {
 
   it('is refused when it is no object at all', () => {
     expect(() => compileTables([], 'f')).toThrow('f: the file is [], expected an object');
-    expect(() => compileTables({}, 'f')).toThrow('f: model is missing, expected an object');
+    expect(() => compileTables({}, 'f')).toThrow('f: model is nothing, expected an object');
   });
 });

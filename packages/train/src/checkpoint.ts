@@ -1,6 +1,7 @@
 import { constants } from 'node:fs';
-import { access, copyFile, mkdir, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { access, copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { readJsonFile, reasonOf, writeWhole } from '@gemmatune/base';
 import type { Model } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 
@@ -18,6 +19,12 @@ export interface Checkpoint {
 export function checkpointFolder(outputDir: string, step: number): string {
   return join(outputDir, `checkpoint-${step}`);
 }
+
+/** What the system means where a folder was to be made. */
+const IN_THE_WAY = {
+  ENOTDIR: 'a file is in the way where a folder is expected',
+  EEXIST: 'a file is in the way where a folder is expected',
+};
 
 /** Folders under these names are unfinished work: being written, or being removed. */
 const UNFINISHED = /^\.checkpoint-\d+\.(writing|removing)$/;
@@ -38,7 +45,7 @@ export async function prepareOutput(outputDir: string): Promise<void> {
   } catch (cause) {
     throw new TrainError(
       'ERR_GEMMATUNE_FILE',
-      `The output folder ${outputDir} cannot be written to: ${reason(cause)}.`,
+      `The output folder ${outputDir} cannot be written to: ${reasonOf(cause, IN_THE_WAY)}.`,
       { cause },
     );
   }
@@ -69,9 +76,13 @@ async function makeFolder(folder: string): Promise<void> {
 export async function occupants(outputDir: string): Promise<string[]> {
   const names = await readdir(outputDir).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return [];
-    throw new TrainError('ERR_GEMMATUNE_FILE', `The output folder ${outputDir} cannot be used: ${reason(cause)}.`, {
-      cause,
-    });
+    throw new TrainError(
+      'ERR_GEMMATUNE_FILE',
+      `The output folder ${outputDir} cannot be used: ${reasonOf(cause, IN_THE_WAY)}.`,
+      {
+        cause,
+      },
+    );
   });
   return names.filter((name) => /^checkpoint-\d+$/.test(name) || name.endsWith('.safetensors')).sort();
 }
@@ -127,7 +138,7 @@ export async function saveCheckpoint(
     await rm(writing, { recursive: true, force: true }).catch(() => {});
     throw new TrainError(
       'ERR_GEMMATUNE_FILE',
-      `Checkpoint ${step} could not be written to ${folder}: ${reason(cause)}; ${await whatIsLeft(outputDir)}.`,
+      `Checkpoint ${step} could not be written to ${folder}: ${reasonOf(cause, IN_THE_WAY)}; ${await whatIsLeft(outputDir)}.`,
       { cause },
     );
   }
@@ -143,13 +154,11 @@ export async function saveFinal(
   try {
     await model.save(outputDir);
     await copyCompanions(companions, outputDir);
-    const writing = join(outputDir, `.${TRAINER_STATE_FILE}.writing`);
-    await writeFile(writing, trainerState);
-    await rename(writing, join(outputDir, TRAINER_STATE_FILE));
+    await writeWhole(join(outputDir, TRAINER_STATE_FILE), (put) => put(trainerState));
   } catch (cause) {
     throw new TrainError(
       'ERR_GEMMATUNE_FILE',
-      `The trained model could not be written to ${outputDir}: ${reason(cause)}; ${await whatIsLeft(outputDir)}.`,
+      `The trained model could not be written to ${outputDir}: ${reasonOf(cause, IN_THE_WAY)}; ${await whatIsLeft(outputDir)}.`,
       { cause },
     );
   }
@@ -189,8 +198,8 @@ export async function removeCheckpoint({ step, folder }: Checkpoint): Promise<vo
 export async function readCheckpoint(
   folder: string,
 ): Promise<{ resume: Record<string, unknown>; trainerState: Record<string, unknown> }> {
-  const resume = await readJson(join(folder, RESUME_FILE));
-  const trainerState = await readJson(join(folder, TRAINER_STATE_FILE));
+  const resume = await readObject(join(folder, RESUME_FILE));
+  const trainerState = await readObject(join(folder, TRAINER_STATE_FILE));
   for (const [name, expected] of Object.entries((resume.files ?? {}) as Record<string, number>)) {
     const found = await stat(join(folder, name)).then(
       ({ size }) => size,
@@ -203,14 +212,12 @@ export async function readCheckpoint(
   return { resume, trainerState };
 }
 
-async function readJson(path: string): Promise<Record<string, unknown>> {
-  try {
-    const value: unknown = JSON.parse(await readFile(path, 'utf8'));
-    if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
-    throw new Error('it is not a JSON object');
-  } catch (cause) {
-    throw new TrainError('ERR_GEMMATUNE_RESUME', `${path} cannot be resumed from: ${reason(cause)}.`, { cause });
-  }
+async function readObject(path: string): Promise<Record<string, unknown>> {
+  const refuse = (what: string, cause?: unknown) =>
+    new TrainError('ERR_GEMMATUNE_RESUME', `${path} cannot be resumed from: ${what}.`, { cause });
+  const value = await readJsonFile(path, refuse);
+  if (value !== null && typeof value === 'object' && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw refuse('it is not a JSON object');
 }
 
 async function copyCompanions(companions: readonly string[], folder: string): Promise<void> {
@@ -242,16 +249,4 @@ async function whatIsLeft(outputDir: string): Promise<string> {
   );
   if (newest === undefined) return 'there is no earlier checkpoint to continue from';
   return `earlier checkpoints are untouched, so put that right and continue from ${newest.folder} with resume`;
-}
-
-/** The cause in a few words, without the path that the sentence names already. */
-function reason(error: unknown): string {
-  const { code, message } = error as NodeJS.ErrnoException;
-  if (code === 'ENOSPC') return 'no space is left on the disk';
-  if (code === 'EDQUOT') return 'the disk quota is used up';
-  if (code === 'EROFS') return 'the file system is read-only';
-  if (code === 'EACCES' || code === 'EPERM') return 'permission is denied';
-  if (code === 'ENOTDIR' || code === 'EEXIST') return 'a file is in the way where a folder is expected';
-  if (code === 'ENOENT') return 'there is no such file';
-  return message.replace(/\.$/, '');
 }

@@ -171,7 +171,7 @@ describe('resolveTrainOptions', () => {
       { loadBestModelAtEnd: true, outputDir: 'x', evalSteps: 2, saveSteps: 3, compat: 'trl' },
       "loadBestModelAtEnd with compat 'trl' needs saveSteps to be a multiple of evalSteps, but they are 3 and 2.",
     ],
-    [[], 'The training configuration is a list of 0; expected an object of options.'],
+    [[], 'The training configuration is []; expected an object of options.'],
     [null, 'The training configuration is null; expected an object of options.'],
   ])('refuses %j', (input, expected) => {
     expect(message(input)).toBe(expected);

@@ -1,19 +1,19 @@
-import type { Recompute } from '@gemmatune/engine';
-import { TrainError } from './errors.js';
-import { nearestName } from './nearest.js';
 import {
-  byRows,
   choice,
   flag,
   integer,
   interval,
+  nearestName,
   number,
   type Option,
   optional,
-  refused,
   shown,
   text,
-} from './option.js';
+  type ValuesOf,
+} from '@gemmatune/base';
+import type { Recompute } from '@gemmatune/engine';
+import { TrainError } from './errors.js';
+import { byRows, refused } from './option.js';
 import { LR_SCHEDULER_TYPES } from './schedule.js';
 
 /** In this order each needs less memory and at least as much work. */
@@ -24,48 +24,48 @@ export const RECOMPUTE_MODES = ['none', 'elementwise', 'blocks'] as const satisf
  * Names are TRL's in camelCase, defaults are those of TRL 1.13's SFTConfig, but for those that follow from the number of rows (by-rows.ts).
  */
 export const TRAIN_OPTIONS = {
-  maxSteps: integer(-1, 'Number of updates; -1 = as many as numTrainEpochs gives.', { min: -1 }),
-  numTrainEpochs: byRows(number(3, 'Passes over the rows; may be a fraction.', { above: 0 })),
-  perDeviceTrainBatchSize: byRows(integer(8, 'Rows of one micro-batch.', { min: 1 })),
-  perDeviceEvalBatchSize: integer(8, 'Rows of one evaluation batch.', { min: 1 }),
-  gradientAccumulationSteps: integer(1, 'Micro-batches of one update.', { min: 1 }),
+  maxSteps: integer('Number of updates; -1 = as many as numTrainEpochs gives.', -1, { min: -1 }),
+  numTrainEpochs: byRows(number('Passes over the rows; may be a fraction.', 3, { above: 0 })),
+  perDeviceTrainBatchSize: byRows(integer('Rows of one micro-batch.', 8, { min: 1 })),
+  perDeviceEvalBatchSize: integer('Rows of one evaluation batch.', 8, { min: 1 }),
+  gradientAccumulationSteps: integer('Micro-batches of one update.', 1, { min: 1 }),
 
-  learningRate: byRows(number(2e-5, 'Highest learning rate.', { min: 0 })),
-  lrSchedulerType: byRows(choice(LR_SCHEDULER_TYPES, 'linear', 'How the learning rate moves after warm-up.')),
-  warmupRatio: byRows(number(0, 'Share of all updates that warm up.', { min: 0, max: 1 })),
+  learningRate: byRows(number('Highest learning rate.', 2e-5, { min: 0 })),
+  lrSchedulerType: byRows(choice('How the learning rate moves after warm-up.', LR_SCHEDULER_TYPES, 'linear')),
+  warmupRatio: byRows(number('Share of all updates that warm up.', 0, { min: 0, max: 1 })),
   warmupSteps: optional(
-    number(0, 'Updates that warm up; below 1 a share. Wins over warmupRatio. Unset: warmupRatio decides.', { min: 0 }),
+    number('Updates that warm up; below 1 a share. Wins over warmupRatio. Unset: warmupRatio decides.', 0, { min: 0 }),
   ),
-  weightDecay: number(0, 'AdamW weight decay of all matrices, the tied embedding included; never of norms.', {
+  weightDecay: number('AdamW weight decay of all matrices, the tied embedding included; never of norms.', 0, {
     min: 0,
   }),
-  maxGradNorm: number(1, 'Gradients are scaled down to this norm; 0 = never.', { min: 0 }),
-  adamBeta1: number(0.9, 'Decay of the first moment.', { min: 0, below: 1 }),
-  adamBeta2: number(0.999, 'Decay of the second moment.', { min: 0, below: 1 }),
-  adamEpsilon: number(1e-8, 'Added to the root of the second moment.', { min: 0 }),
+  maxGradNorm: number('Gradients are scaled down to this norm; 0 = never.', 1, { min: 0 }),
+  adamBeta1: number('Decay of the first moment.', 0.9, { min: 0, below: 1 }),
+  adamBeta2: number('Decay of the second moment.', 0.999, { min: 0, below: 1 }),
+  adamEpsilon: number('Added to the root of the second moment.', 1e-8, { min: 0 }),
 
-  loggingSteps: interval(10, 'A log row every so many updates.'),
-  loggingFirstStep: flag(false, 'Also log the first update.'),
+  loggingSteps: interval('A log row every so many updates.', 10),
+  loggingFirstStep: flag('Also log the first update.'),
   evalStrategy: optional(
-    choice(['no', 'steps', 'epoch'], 'no', "When to evaluate. Unset: 'steps' where evalSteps is set."),
+    choice("When to evaluate. Unset: 'steps' where evalSteps is set.", ['no', 'steps', 'epoch'], 'no'),
   ),
-  evalSteps: interval(null, 'Evaluate every so many updates. Unset: as loggingSteps.'),
-  saveStrategy: choice(['no', 'steps', 'epoch', 'best'], 'steps', 'When to write a checkpoint.'),
-  saveSteps: interval(500, 'A checkpoint every so many updates (and at the end).'),
-  saveTotalLimit: optional(integer(1, 'Keep only the newest checkpoints, and always the best.', { min: 1 })),
-  loadBestModelAtEnd: flag(false, 'End with the weights of the best evaluation instead of the last.'),
-  metricForBestModel: text(null, "Evaluation metric that decides what is best. Unset: 'loss' with loadBestModelAtEnd."),
-  greaterIsBetter: optional(flag(false, "Unset: true unless the metric's name ends in 'loss'.")),
+  evalSteps: interval('Evaluate every so many updates. Unset: as loggingSteps.', null),
+  saveStrategy: choice('When to write a checkpoint.', ['no', 'steps', 'epoch', 'best'], 'steps'),
+  saveSteps: interval('A checkpoint every so many updates (and at the end).', 500),
+  saveTotalLimit: optional(integer('Keep only the newest checkpoints, and always the best.', 1, { min: 1 })),
+  loadBestModelAtEnd: flag('End with the weights of the best evaluation instead of the last.'),
+  metricForBestModel: text("Evaluation metric that decides what is best. Unset: 'loss' with loadBestModelAtEnd."),
+  greaterIsBetter: optional(flag("Unset: true unless the metric's name ends in 'loss'.")),
 
-  seed: integer(42, 'Decides the order of rows and, without master weights, how updates are rounded.', {
+  seed: integer('Decides the order of rows and, without master weights, how updates are rounded.', 42, {
     min: 0,
     max: 0xffffffff,
   }),
-  dataSeed: optional(integer(42, 'Decides the order of rows instead of seed.', { min: 0, max: 0xffffffff })),
-  nonFinitePatience: integer(3, 'Give up after so many updates in a row without a finite gradient.', { min: 1 }),
+  dataSeed: optional(integer('Decides the order of rows instead of seed.', 42, { min: 0, max: 0xffffffff })),
+  nonFinitePatience: integer('Give up after so many updates in a row without a finite gradient.', 3, { min: 1 }),
 
-  outputDir: text(null, 'Folder for checkpoints and the trained model. Unset: nothing is written.', 'a folder'),
-  overwrite: flag(false, 'Allow an output folder that already holds a model; its checkpoints are removed.'),
+  outputDir: text('Folder for checkpoints and the trained model. Unset: nothing is written.', null, 'a folder'),
+  overwrite: flag('Allow an output folder that already holds a model; its checkpoints are removed.'),
   resume: {
     default: false,
     help: 'Continue from the newest checkpoint in outputDir (true) or from a given one (its folder).',
@@ -73,41 +73,40 @@ export const TRAIN_OPTIONS = {
     accepts: (value: unknown): value is boolean | string =>
       typeof value === 'boolean' || (typeof value === 'string' && value !== ''),
   } satisfies Option<boolean | string>,
-  compat: optional(choice(['trl'], 'trl', "'trl' reproduces TRL 1.13 with its quirks.")),
+  compat: optional(choice("'trl' reproduces TRL 1.13 with its quirks.", ['trl'], 'trl')),
 
   // Acted on where rows are encoded and the model is loaded, before the loop sees them.
-  maxLength: integer(1024, 'Longest row in tokens.', { min: 2 }),
+  maxLength: integer('Longest row in tokens.', 1024, { min: 2 }),
   loss: optional(
     choice(
+      'Which tokens are learnt. Unset: the answer, where a row has one.',
       ['full', 'completion', 'assistant'],
       'full',
-      'Which tokens are learnt. Unset: the answer, where a row has one.',
     ),
   ),
-  packing: flag(false, 'Fill sequences of maxLength tokens with several rows.'),
+  packing: flag('Fill sequences of maxLength tokens with several rows.'),
 
   tokensPerPass: optional(
-    integer(8192, 'Most tokens computed at once. Unset: a micro-batch on the CPU, as much as fits on a GPU.', {
+    integer('Most tokens computed at once. Unset: a micro-batch on the CPU, as much as fits on a GPU.', 8192, {
       min: 1,
     }),
   ),
   recompute: optional(
     choice(
+      "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: elementwise on the CPU, as little as fits on a GPU.",
       RECOMPUTE_MODES,
       'none',
-      "What backward makes again instead of keeping it; same result. 'elementwise': norms, rope and GeGLU, nearly free; 'blocks': all of a layer. Unset: elementwise on the CPU, as little as fits on a GPU.",
     ),
   ),
   masterWeights: flag(
-    true,
     'Keep float32 masters of bfloat16 weights. False: weights, gradients and moments in bfloat16 with stochastic rounding, half the memory (CPU only).',
+    true,
   ),
-  gradientCheckpointing: flag(false, "TRL's name for recompute 'blocks': less memory, same result."),
+  gradientCheckpointing: flag("TRL's name for recompute 'blocks': less memory, same result."),
 };
 
-type ValueOf<O> = O extends Option<infer T> ? T : never;
 /** All options with their values; null where one is left open. */
-export type TrainOptions = { -readonly [K in keyof typeof TRAIN_OPTIONS]: ValueOf<(typeof TRAIN_OPTIONS)[K]> };
+export type TrainOptions = ValuesOf<typeof TRAIN_OPTIONS>;
 export type TrainOptionName = keyof TrainOptions;
 
 const NAMES = Object.keys(TRAIN_OPTIONS) as TrainOptionName[];

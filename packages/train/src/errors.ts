@@ -1,3 +1,5 @@
+import { GemmatuneError } from '@gemmatune/base';
+
 /** Stable codes of what training refuses or fails with; failures of the model itself arrive as the engine's own errors. */
 export const TRAIN_ERROR_CODES = [
   /** An option, a row or a folder the caller gave is wrong; nothing was written. */
@@ -16,11 +18,4 @@ export const TRAIN_ERROR_CODES = [
 export type TrainErrorCode = (typeof TRAIN_ERROR_CODES)[number];
 
 /** A refusal or failure of training: a stable code for programs, one sentence for people. */
-export class TrainError extends Error {
-  readonly code: TrainErrorCode;
-  constructor(code: TrainErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options);
-    this.name = 'TrainError';
-    this.code = code;
-  }
-}
+export class TrainError extends GemmatuneError<TrainErrorCode> {}

@@ -18,8 +18,6 @@ export { TRAIN_ERROR_CODES, TrainError, type TrainErrorCode } from './errors.js'
 export type { EvalMetrics } from './evaluate.js';
 export type { EndEvent, LogRow, PlanEvent, ProgressEvent, StartEvent, TrainEvent, WarningCode } from './events.js';
 export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
-export { nearestName } from './nearest.js';
-export type { Option } from './option.js';
 export { type Pass, type PassPlan, passesOf } from './plan.js';
 export { type PythonValue, pythonJson } from './python-json.js';
 export type { Description, Ranks } from './ranks.js';

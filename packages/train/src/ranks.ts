@@ -1,8 +1,8 @@
 /** What the ranks of one run tell each other: a few small messages, none of them about gradients. */
+import { shown } from '@gemmatune/base';
 import type { Model } from '@gemmatune/engine';
 import { TRAIN_ERROR_CODES, TrainError, type TrainErrorCode } from './errors.js';
 import { added } from './metrics.js';
-import { shown } from './option.js';
 import type { MicroBatch } from './state.js';
 
 /** Names and plain values of what must be the same on every rank. */

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
+import { shown } from '@gemmatune/base';
 import type { EncodedRow } from '@gemmatune/data';
 import type { RunOptions } from './by-rows.js';
 import type { TrainOptionName } from './config.js';
 import { TrainError } from './errors.js';
 import type { LogRow } from './events.js';
-import { shown } from './option.js';
 import type { Description } from './ranks.js';
 import { freshState, type RunState } from './state.js';
 

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { InputError } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
 import { command } from '../command.js';
 
 /** The benchmarks stay in the repository: they compare with programs that this one does not depend on. */

@@ -1,8 +1,8 @@
 import { statfs } from 'node:fs/promises';
-import { availableParallelism, cpus, freemem, homedir, release, totalmem } from 'node:os';
+import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { type DeviceDescription, devices, systemInfo } from '@gemmatune/engine';
-import { resolveToken } from '@gemmatune/hub';
+import { hubCacheDir, resolveToken } from '@gemmatune/hub';
 import { command } from '../command.js';
 import { describeGpu, megabytes } from '../model-source.js';
 import { table } from '../terminal/table.js';
@@ -21,7 +21,7 @@ export const doctor = command({
     const { core, gpus } = nativeCore();
     const places = {
       hugging_face_token: await tokenSource(),
-      hub_cache: await place(hubCache()),
+      hub_cache: await place(hubCacheDir()),
       working_folder: await place(process.cwd()),
     };
     if (context.json) await context.print(`${JSON.stringify({ ...machine, ...core, devices: gpus, ...places })}\n`);
@@ -77,12 +77,6 @@ async function tokenSource(): Promise<string> {
   } catch (error) {
     return (error as Error).message;
   }
-}
-
-function hubCache(): string {
-  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-  const home = HF_HOME ?? join(XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'huggingface');
-  return HF_HUB_CACHE ?? HUGGINGFACE_HUB_CACHE ?? join(home, 'hub');
 }
 
 async function place(folder: string): Promise<string> {

@@ -1,9 +1,8 @@
+import { integer, text, writeWhole } from '@gemmatune/base';
 import type { Evaluation } from '@gemmatune/eval';
 import { command } from '../command.js';
 import { evaluateRows, flat, metricsTable } from '../evaluation.js';
 import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
-import { count, text } from '../options.js';
-import { withOutput } from '../output.js';
 import { questionsOption, readQuestions } from '../questions.js';
 import { formatOption } from '../rows.js';
 
@@ -12,8 +11,8 @@ export const evaluate = command({
   options: {
     model: modelOption,
     rows: questionsOption,
-    n: count('How many rows, from the first.', 50, 1),
-    maxNewTokens: count('Most tokens to generate for a row.', 128, 1),
+    n: integer('How many rows, from the first.', 50, { min: 1 }),
+    maxNewTokens: integer('Most tokens to generate for a row.', 128, { min: 1 }),
     format: formatOption,
     predictions: text('File for every generation beside its gold call, as JSON lines.'),
     ...DEVICE_OPTIONS,
@@ -29,7 +28,7 @@ export const evaluate = command({
     const evaluation =
       predictions === null
         ? await asked()
-        : await withOutput(predictions, async (put) => {
+        : await writeWhole(predictions, async (put) => {
             const made = await asked();
             for (const row of predictionRows(made)) await put(`${JSON.stringify(row)}\n`);
             return made;

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { choice, flag, integer, naming, number, optional, required, text, type ValuesOf } from '@gemmatune/base';
 import { prepareFiles } from '@gemmatune/data';
 import { type Group, parseDevice } from '@gemmatune/engine';
 import { KNOWN_OPTION_NAMES, resolveTrainOptions, TRAIN_OPTION_ALIASES, TRAIN_OPTIONS } from '@gemmatune/train';
@@ -10,8 +11,7 @@ import { DIVERGED, DONE, INTERRUPTED, PREEMPTED } from '../exit-status.js';
 import { claimOutput, Diverged, type FinetuneRequest, type FinetuneResult, runFinetune } from '../finetune.js';
 import { LogFile } from '../log-file.js';
 import { checkDevice, DEVICE_OPTIONS, modelFolder, modelOption } from '../model-source.js';
-import { amount, count, flag, oneOf, required, text, UsageError, type Values } from '../options.js';
-import { naming } from '../output.js';
+import { UsageError } from '../options.js';
 import { launch } from '../ranks/launch.js';
 import { findPlace, type RankPlace } from '../ranks/place.js';
 import { asRank, byRankZero, deviceOf, machineByMachine, threadsOf } from '../ranks/together.js';
@@ -39,34 +39,36 @@ const options = {
     'Instead of --train and --eval-file: prepare this data set (a file or Hub id) into OUTPUT_DIR/data first.',
   ),
   split: text('Split of a Hub data set.', 'train'),
-  take: count('With --dataset: how many rows to take after the shuffle. Default: all.', null, 1),
-  eval: count('With --dataset: how many of those, the last ones, are for evaluation.', 0),
+  take: optional(integer('With --dataset: how many rows to take after the shuffle. Default: all.', 1, { min: 1 })),
+  eval: integer('With --dataset: how many of those, the last ones, are for evaluation.', 0, { min: 0 }),
   format: formatOption,
-  evaluate: count(
+  evaluate: integer(
     'Generate calls for so many rows of the evaluation side before and after training: rows of prepare, or conversations that end in one call.',
     0,
+    { min: 0 },
   ),
-  maxNewTokens: count('With --evaluate: most tokens to generate for a row.', 128, 1),
-  maxNewTokensAfter: count('The same after training. Default: as before.', null, 1),
+  maxNewTokens: integer('With --evaluate: most tokens to generate for a row.', 128, { min: 1 }),
+  maxNewTokensAfter: optional(integer('The same after training. Default: as before.', 1, { min: 1 })),
   ...DEVICE_OPTIONS,
-  devices: count(
+  devices: integer(
     'Devices of this machine to train on, a process each. Under torchrun, srun, mpirun and the like: 1.',
     1,
-    1,
+    { min: 1 },
   ),
-  rank: count('Which of the ranks this process is, where no launcher says so.', null),
-  worldSize: count('How many ranks there are.', null, 1),
-  localRank: count(
-    'Which of the ranks of this machine. Default: 0, or as --rank where they meet at a unix: address.',
-    null,
+  rank: optional(integer('Which of the ranks this process is, where no launcher says so.', 0, { min: 0 })),
+  worldSize: optional(integer('How many ranks there are.', 1, { min: 1 })),
+  localRank: optional(
+    integer('Which of the ranks of this machine. Default: 0, or as --rank where they meet at a unix: address.', 0, {
+      min: 0,
+    }),
   ),
-  localSize: count('How many ranks this machine has.', null, 1),
+  localSize: optional(integer('How many ranks this machine has.', 1, { min: 1 })),
   address: text('Where ranks meet: tcp:host:port of rank 0, or unix:/folder/socket on one machine.'),
-  collectives: oneOf(['auto', 'gloo', 'nccl'], 'auto', 'What carries gradients between ranks; auto: nccl for cuda'),
-  gradientWire: oneOf(
+  collectives: choice('What carries gradients between ranks; auto: nccl for cuda', ['auto', 'gloo', 'nccl'], 'auto'),
+  gradientWire: choice(
+    'What gradients are on the way between ranks; bfloat16 for links below 5 GB/s. Sums are float32',
     ['float32', 'bfloat16'],
     'float32',
-    'What gradients are on the way between ranks; bfloat16 for links below 5 GB/s. Sums are float32',
   ),
   sharded: {
     ...flag(
@@ -74,15 +76,15 @@ const options = {
     ),
     default: true,
   },
-  joinTimeout: amount('Seconds until all ranks must have come.', 300, 1),
-  rankTimeout: amount('Seconds without a sign of life after which a rank is lost.', 30, 1),
+  joinTimeout: number('Seconds until all ranks must have come.', 300, { min: 1 }),
+  rankTimeout: number('Seconds without a sign of life after which a rank is lost.', 30, { min: 1 }),
   offline: flag('No network: what is named by a Hub id must be in the cache.'),
   logFile: text('File for every row of the log, as JSON lines, when it is made.'),
   ...TRAIN_OPTIONS,
   outputDir: required('Folder for the model, checkpoints and report.html.', 'a folder'),
 };
 
-type Given = Values<typeof options>;
+type Given = ValuesOf<typeof options>;
 
 export const finetune = command({
   usage: '--model M (--train F [--eval-file F] | --dataset D [--take N] [--eval N]) --output-dir DIR [options]',

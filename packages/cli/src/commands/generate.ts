@@ -1,5 +1,6 @@
+import { InputError, integer, number } from '@gemmatune/base';
 import { stopIds as callEnds } from '@gemmatune/eval';
-import { InputError, parseExample } from '@gemmatune/schema';
+import { parseExample } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { type Conversation, parseConversation } from '../conversation.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
@@ -12,7 +13,6 @@ import {
   modelFolder,
   modelOption,
 } from '../model-source.js';
-import { amount, count } from '../options.js';
 
 /** One line of input: ids as they are, or text that still needs the tokenizer. */
 type Prompt = { ids: number[] } | { prompt: string } | Conversation;
@@ -25,12 +25,12 @@ export const generate = command({
   ],
   options: {
     model: modelOption,
-    maxNewTokens: count('Most tokens to generate for a line.', 128, 1),
-    temperature: amount('0 = greedy; higher is more random.', 0, 0),
-    topK: count('Sample from the k likeliest tokens only; 0 = from all.', 0),
-    topP: amount('Sample from the likeliest tokens that make up this share of the probability.', 1, 0, 1),
-    seed: count('Seed of the sampling.', 0),
-    batchSize: count('Lines decoded side by side. The result does not depend on it.', 16, 1),
+    maxNewTokens: integer('Most tokens to generate for a line.', 128, { min: 1 }),
+    temperature: number('0 = greedy; higher is more random.', 0, { min: 0 }),
+    topK: integer('Sample from the k likeliest tokens only; 0 = from all.', 0, { min: 0 }),
+    topP: number('Sample from the likeliest tokens that make up this share of the probability.', 1, { min: 0, max: 1 }),
+    seed: integer('Seed of the sampling.', 0, { min: 0 }),
+    batchSize: integer('Lines decoded side by side. The result does not depend on it.', 16, { min: 1 }),
     ...DEVICE_OPTIONS,
     ...FILTER_OPTIONS,
   },

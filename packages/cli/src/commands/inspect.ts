@@ -1,16 +1,16 @@
 import { basename } from 'node:path';
+import { flag, integer } from '@gemmatune/base';
 import { Model, readModelTensors, type TensorEntry, textTensors } from '@gemmatune/engine';
 import { command } from '../command.js';
 import { trainingMemory } from '../memory.js';
 import { ModelText, megabytes, readModelConfig } from '../model-source.js';
-import { count, flag } from '../options.js';
 import { table } from '../terminal/table.js';
 
 export const inspect = command({
   usage: 'DIR [--check]',
   positionals: ['DIR'],
   options: {
-    tokens: count('Tokens of a micro-batch, for the prediction of memory.', 1024, 1),
+    tokens: integer('Tokens of a micro-batch, for the prediction of memory.', 1024, { min: 1 }),
     check: flag('Read all weights too: is everything there, of the shapes in config.json, and are all numbers finite?'),
   },
   async run({ tokens, check }, context, [folder]) {

@@ -1,8 +1,8 @@
+import { choice, flag, integer, required, text } from '@gemmatune/base';
 import { command } from '../command.js';
 import { DONE, FAILED } from '../exit-status.js';
 import { type LintReport, lintableRows, lintRows, PROBLEMS, rowKey } from '../lint-rows.js';
 import { ModelText, modelFolder, modelOption, readModelConfig } from '../model-source.js';
-import { count, flag, oneOf, required, text } from '../options.js';
 import { encodeOptions, formatOption, some } from '../rows.js';
 import { table } from '../terminal/table.js';
 
@@ -12,8 +12,8 @@ export const lint = command({
     model: modelOption,
     rows: required('Rows that are to be trained on.', 'a file of rows'),
     evalFile: text('Rows for evaluation: those that are in both files are told.'),
-    maxLength: count('The max-length of the training to come.', 1024, 2),
-    loss: oneOf(['completion', 'assistant', 'full'], 'completion', 'The loss of the training to come'),
+    maxLength: integer('The max-length of the training to come.', 1024, { min: 2 }),
+    loss: choice('The loss of the training to come', ['completion', 'assistant', 'full'], 'completion'),
     format: formatOption,
     strict: flag('End with exit status 1 where there is any problem.'),
   },

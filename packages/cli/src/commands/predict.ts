@@ -1,9 +1,8 @@
+import { InputError, integer } from '@gemmatune/base';
 import { METRICS, type Prediction, promptOf } from '@gemmatune/eval';
-import { InputError } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { evaluateRows } from '../evaluation.js';
 import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
-import { count } from '../options.js';
 import { questionsOption, readQuestions } from '../questions.js';
 import { formatOption } from '../rows.js';
 import { sideBySide } from '../terminal/table.js';
@@ -13,8 +12,8 @@ export const predict = command({
   options: {
     model: modelOption,
     rows: questionsOption,
-    index: count('Which row, counted from 0 among those that evaluate scores.', 0),
-    maxNewTokens: count('Most tokens to generate.', 128, 1),
+    index: integer('Which row, counted from 0 among those that evaluate scores.', 0, { min: 0 }),
+    maxNewTokens: integer('Most tokens to generate.', 128, { min: 1 }),
     format: formatOption,
     ...DEVICE_OPTIONS,
   },

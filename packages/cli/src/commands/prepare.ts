@@ -1,10 +1,9 @@
 import { join } from 'node:path';
+import { flag, integer, naming, optional, required, text } from '@gemmatune/base';
 import { DROP_REASONS, type PrepareReport, prepareFiles } from '@gemmatune/data';
 import { prepareOutput } from '@gemmatune/train';
 import { command } from '../command.js';
 import { ModelText, modelFolder, readModelConfig } from '../model-source.js';
-import { count, flag, required, text } from '../options.js';
-import { naming } from '../output.js';
 import { datasetFiles, encodedRows, some } from '../rows.js';
 
 export const prepare = command({
@@ -16,9 +15,9 @@ export const prepare = command({
   options: {
     dataset: required('A .jsonl, .json or .parquet file, or the Hub id of a data set.', 'a file or Hub id'),
     split: text('Split of a Hub data set.', 'train'),
-    seed: count('Seed of the shuffle.', 40),
-    take: count('How many rows to take after the shuffle. Default: all.', null, 1),
-    eval: count('How many of those, the last ones, are for evaluation.', 0),
+    seed: integer('Seed of the shuffle.', 40, { min: 0 }),
+    take: optional(integer('How many rows to take after the shuffle. Default: all.', 1, { min: 1 })),
+    eval: integer('How many of those, the last ones, are for evaluation.', 0, { min: 0 }),
     model: text('Also measure the rows in tokens of this model.'),
     out: required('Folder for the results.', 'a folder'),
     overwrite: flag('Replace the results of an earlier call.'),

@@ -1,6 +1,6 @@
+import { flag, text } from '@gemmatune/base';
 import { command } from '../command.js';
 import { modelFolder } from '../model-source.js';
-import { flag, text } from '../options.js';
 import { datasetFiles } from '../rows.js';
 
 export const pull = command({

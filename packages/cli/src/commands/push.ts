@@ -1,10 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { flag, InputError, required, text } from '@gemmatune/base';
 import { push as upload } from '@gemmatune/hub';
-import { InputError } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { moved } from '../model-source.js';
-import { flag, required, text } from '../options.js';
 import { cardOf, readRunRecord } from '../run-record.js';
 import { withProgress } from '../terminal/progress.js';
 

@@ -2,14 +2,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { InputError } from '@gemmatune/schema';
+import { flag, InputError, integer, optional, text } from '@gemmatune/base';
 import { occupants, resolveTrainOptions } from '@gemmatune/train';
 import { command } from '../command.js';
 import { metricsTable } from '../evaluation.js';
 import { DONE, INTERRUPTED } from '../exit-status.js';
 import { claimOutput, runFinetune } from '../finetune.js';
 import { DEVICE_OPTIONS } from '../model-source.js';
-import { count, flag, text } from '../options.js';
 
 /** The tiny base model, its rows and settings: `model/`, `train.jsonl`, `eval.jsonl`, `settings.json`. */
 const ASSETS = fileURLToPath(new URL('../../assets/quickstart', import.meta.url));
@@ -25,8 +24,8 @@ export const quickstart = command({
   options: {
     outputDir: text(`Where to write. Default: ./${DEFAULT_OUTPUT}, with a number behind it where that is taken.`),
     overwrite: flag('Replace what an earlier call wrote to --output-dir.'),
-    n: count('Rows to generate calls for before and after training.', 144, 1),
-    maxSteps: count('Stop after so many updates. Default: as settings.json says.', null, 1),
+    n: integer('Rows to generate calls for before and after training.', 144, { min: 1 }),
+    maxSteps: optional(integer('Stop after so many updates. Default: as settings.json says.', 1, { min: 1 })),
     ...DEVICE_OPTIONS,
   },
   async run({ outputDir: wanted, overwrite, n, maxSteps, ...device }, context) {

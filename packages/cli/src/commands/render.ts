@@ -1,4 +1,4 @@
-import { InputError } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
 import { command } from '../command.js';
 import { parseConversation } from '../conversation.js';
 import { FILTER_OPTIONS, filterLines } from '../json-lines.js';

@@ -1,6 +1,7 @@
+import { InputError } from '@gemmatune/base';
 import { type EncodedRow, IGNORE, packBatch } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
-import { InputError, parseExample } from '@gemmatune/schema';
+import { parseExample } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
 import { checkIds, DEVICE_OPTIONS, loadModel, modelFolder, modelOption } from '../model-source.js';

@@ -1,8 +1,7 @@
-import { InputError } from '@gemmatune/schema';
+import { flag, InputError } from '@gemmatune/base';
 import { command } from '../command.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
 import { ModelText, modelFolder, modelOption } from '../model-source.js';
-import { flag } from '../options.js';
 
 export const tokenize = command({
   usage: '--model M [--no-special-tokens] [--in FILE] [--out FILE]',

@@ -1,5 +1,5 @@
 /** report.html: one page that needs nothing else, to look at, keep and send on. */
-import { METRICS } from '@gemmatune/eval';
+import { compare } from '@gemmatune/eval';
 import type { LogRow } from '@gemmatune/train';
 import { percent } from '../terminal/table.js';
 import { escapeHtml } from './escape.js';
@@ -80,22 +80,20 @@ function shown(value: unknown): string {
 }
 
 function metricTable(before: Metrics, after: Metrics): string {
-  const rows = METRICS.map(({ name, title, better }) => {
-    const [b, a] = [before[name] ?? null, after[name] ?? null];
-    const gain = b === null || a === null || a === b ? 'same' : a > b === (better === 'higher') ? 'better' : 'worse';
+  const rows = compare(before, after).map(({ title, better, before: b, after: a, change }) => {
     const hint = better === 'lower' ? ' <small>(lower is better)</small>' : '';
-    const cells = [percent(b), percent(a), change(b, a), gain === 'same' ? '' : gain];
-    return `<tr class="${gain}"><th scope="row">${escapeHtml(title)}${hint}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+    const cells = [percent(b), percent(a), points(b, a), change === 'same' ? '' : change];
+    return `<tr class="${change}"><th scope="row">${escapeHtml(title)}${hint}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
   const head = ['', 'before', 'after', 'points', ''].map((name) => `<th scope="col">${name}</th>`).join('');
   return `<table class="numbers"><tr>${head}</tr>${rows.join('')}</table>`;
 }
 
 /** By how many percentage points a rate went up or down. */
-function change(before: number | null, after: number | null): string {
+function points(before: number | null, after: number | null): string {
   if (before === null || after === null) return '-';
-  const points = ((after - before) * 100).toFixed(1);
-  return Number(points) > 0 ? `+${points}` : points.replace('-', '\u2212');
+  const text = ((after - before) * 100).toFixed(1);
+  return Number(text) > 0 ? `+${text}` : text.replace('-', '\u2212');
 }
 
 const STYLE = `

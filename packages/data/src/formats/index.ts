@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { InputError } from '@gemmatune/schema';
+import { InputError, reasonOf } from '@gemmatune/base';
 import type { Format, ReadOptions, SourceRow } from './format.js';
 import { json } from './json.js';
 import { jsonl } from './jsonl.js';
@@ -48,8 +48,6 @@ async function readHead(path: string): Promise<Buffer> {
       await handle.close();
     }
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    const what = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'this is a folder' : message;
-    throw new InputError(`${path}: ${what}, expected a .jsonl, .json or .parquet file.`);
+    throw new InputError(`${path}: ${reasonOf(error)}, expected a .jsonl, .json or .parquet file.`);
   }
 }

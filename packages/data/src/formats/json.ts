@@ -1,5 +1,6 @@
 import { readFile, stat } from 'node:fs/promises';
-import { type ExactJson, type ExactObject, InputError, parseExactJson } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
+import { type ExactJson, type ExactObject, parseExactJson } from '@gemmatune/schema';
 import type { Format, ReadOptions, SourceRow } from './format.js';
 
 /** V8's strings end near 2^29 characters; larger documents cannot be parsed in one piece. */

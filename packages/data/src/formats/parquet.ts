@@ -1,5 +1,6 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { type ExactJson, type ExactObject, InputError, JsonNumber } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
+import { type ExactJson, type ExactObject, JsonNumber } from '@gemmatune/schema';
 import {
   type AsyncBuffer,
   type FileMetaData,

@@ -1,4 +1,5 @@
-import { type ExactJson, type ExactObject, InputError, parseExample, plainJson } from '@gemmatune/schema';
+import { InputError } from '@gemmatune/base';
+import { type ExactJson, type ExactObject, parseExample, plainJson } from '@gemmatune/schema';
 import { parseOr } from '../hermes/tools.js';
 import { conversation } from './conversation.js';
 import type { Layout } from './layout.js';

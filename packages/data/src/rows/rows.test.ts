@@ -80,7 +80,7 @@ describe('normaliseRow', () => {
     });
     expect(drop({ messages: [user, calls('f', '{x')], tools })).toEqual({
       why: 'unreadable',
-      detail: 'row: messages[1].tool_calls[0].function.arguments: found the text "{x", expected JSON.',
+      detail: "row: messages[1].tool_calls[0].function.arguments: found the text '{x', expected JSON.",
     });
     expect(drop({ messages: 5 })).toMatchObject({ why: 'unreadable' });
     expect(drop({ query: 'q', answers: '[]', tools: '[]' })).toEqual({ why: 'no_gold' });

@@ -1,11 +1,14 @@
 /** How FunctionGemma's template writes a tool declaration and an argument, quirks included. */
+import { GemmatuneError } from '@gemmatune/base';
 import { type Json, JsonNumber, type JsonObject } from '@gemmatune/schema';
 import type { TemplateTool } from '../conversation.js';
 import { dictsort, isMapping, isTruthy, item, iterate, type Printable, text, upper } from './python.js';
 
 /** The template cannot render this input; the reference raises an exception here too. */
-export class TemplateError extends Error {
-  override name = 'TemplateError';
+export class TemplateError extends GemmatuneError<'ERR_GEMMATUNE_TEMPLATE'> {
+  constructor(message: string, options?: ErrorOptions) {
+    super('ERR_GEMMATUNE_TEMPLATE', message, options);
+  }
 }
 
 /** Property names that the template takes for keywords of the schema and leaves out wherever they occur. */

@@ -1,0 +1,7 @@
+/** What every package says and does alike. */
+export { GemmatuneError, InputError } from './errors.js';
+export { isMissing, isSystemError, reasonOf, shown } from './found.js';
+export { type Refuse, readJsonFile, readJsonIfThere, readTextIfThere } from './json-file.js';
+export { editDistance, nearestName } from './nearest.js';
+export * from './option.js';
+export { naming, openWhole, type WholeFile, writeWhole } from './whole-file.js';
