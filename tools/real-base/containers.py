@@ -77,7 +77,7 @@ def main():
 
     def largest_residual(module, inputs, output):
         nonlocal residual
-        residual = max(residual, float((output[0] if isinstance(output, tuple) else output).abs().max()))
+        residual = max(residual, float((output[0] if isinstance(output, tuple) else output).detach().abs().max()))
 
     for layer in model.model.layers:
         layer.register_forward_hook(largest_residual)
