@@ -62,9 +62,13 @@ for (const path of files('native')) {
   if (room === 'ops' && !isTest) check(path, text, /gemma(?!tune)/i, 'an op does not know the model');
 }
 
-/** Workspace packages that a package may import: those that its own package.json names. */
-const mayImport = (room) =>
-  Object.keys(JSON.parse(readFileSync(join(root, 'packages', room, 'package.json'), 'utf8')).dependencies);
+/** Workspace packages that each package may import: those that its own package.json names. */
+const mayImport = Object.fromEntries(
+  readdirSync(join(root, 'packages')).map((room) => {
+    const manifest = JSON.parse(readFileSync(join(root, 'packages', room, 'package.json'), 'utf8'));
+    return [room, Object.keys(manifest.dependencies)];
+  }),
+);
 
 for (const path of files('packages')) {
   if (!/\/src\/.*\.ts$/.test(path)) continue;
@@ -73,7 +77,7 @@ for (const path of files('packages')) {
   const isTest = /\.(test|case)\.ts$/.test(path);
   if (!isTest)
     for (const [, name] of text.matchAll(/from '(@gemmatune\/[a-z]+)'/g))
-      if (!mayImport(room).includes(name)) breaches.push(`${path}: imports ${name}, which ${room} may not see`);
+      if (!mayImport[room].includes(name)) breaches.push(`${path}: imports ${name}, which ${room} may not see`);
   if (room !== 'engine' && !isTest) check(path, text, /['"]gemmatune-native['"]/, 'only engine touches the addon');
   if (room !== 'cli' && !isTest) check(path, text, /\bconsole\.|process\.exit\b/, 'library code never prints or exits');
 }

@@ -1,17 +1,16 @@
 // Writes what the trials taught into docs/settings.md: a table and pictures of the losses.   node tools/settings/page.mjs
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lineFile } from '../../bench/report/charts.mjs';
 import { groupBy } from '../../bench/report/group.mjs';
-import { table, withPart } from '../../bench/report/table.mjs';
+import { table } from '../../bench/report/table.mjs';
+import { readLines } from '../json-lines.mjs';
+import { writeParts } from '../page-parts.mjs';
 import { COMMON } from './trials.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-const results = readFileSync(join(root, 'bench/results/settings/trials.jsonl'), 'utf8')
-  .trimEnd()
-  .split('\n')
-  .map((line) => JSON.parse(line));
+const results = readLines(join(root, 'bench/results/settings/trials.jsonl'));
 
 const NAMED = new Set(['data', 'rows', 'learningRate', 'numTrainEpochs']);
 /** What sets a trial apart from the common settings. */
@@ -72,9 +71,4 @@ for (const [group, members] of groups) {
   links.push(`![${title}](settings/${group}.svg)`);
 }
 
-const page = join(root, 'docs/settings.md');
-const parts = { trials: figures, curves: links.join('\n') };
-writeFileSync(
-  page,
-  Object.entries(parts).reduce((text, [name, content]) => withPart(text, name, content), readFileSync(page, 'utf8')),
-);
+writeParts(join(root, 'docs/settings.md'), { trials: figures, curves: links.join('\n') });

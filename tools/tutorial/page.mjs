@@ -1,22 +1,16 @@
 // Writes what run.mjs measured: docs/tutorial.md with its pictures, and README's first table.   node tools/tutorial/page.mjs
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { lineFile } from '../../bench/report/charts.mjs';
-import { table, withPart } from '../../bench/report/table.mjs';
+import { table } from '../../bench/report/table.mjs';
+import { readLines } from '../json-lines.mjs';
+import { writeParts } from '../page-parts.mjs';
 import { RUNS } from './runs.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const results = join(root, 'bench/results/tutorial');
-const linesOf = (name) => {
-  const path = join(results, name);
-  return existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : [];
-};
+const linesOf = (name) => readLines(join(results, name));
 
 const parts = linesOf('parts.jsonl');
 const partOf = (run, part) => parts.find((done) => done.run === run && done.part === part);
@@ -99,22 +93,14 @@ for (const [file, title, key] of [
   writeFileSync(join(pictures, file), lineFile({ title, x: 'update', series: curve(key) }));
 
 const named = (...names) => names.map((name) => runs.find((run) => run.name === name)).filter(Boolean);
-const write = (page, parts) => {
-  const path = join(root, page);
-  const text = Object.entries(parts).reduce(
-    (all, [name, content]) => withPart(all, name, content),
-    readFileSync(path, 'utf8'),
-  );
-  writeFileSync(path, text);
-};
 const beside = (...names) => {
   const pair = named(...names);
   return pair.length === 2 ? sideBySide(...pair) : 'Not measured yet.';
 };
-write('docs/tutorial.md', {
+writeParts(join(root, 'docs/tutorial.md'), {
   figures: figures(runs),
   'log-float32': beside('float32', 'trl-float32'),
   'log-bfloat16': beside('bfloat16', 'trl-bfloat16'),
   examples: examples(runs, [0, 2, 7]),
 });
-write('README.md', { tutorial: figures(named('float32', 'trl-float32', 'recommended')) });
+writeParts(join(root, 'README.md'), { tutorial: figures(named('float32', 'trl-float32', 'recommended')) });

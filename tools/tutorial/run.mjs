@@ -5,12 +5,13 @@
 // DIR holds train.jsonl and eval.jsonl of prepare. RUN is one of runs.mjs; without any, all that are not done. Each part adds a line of JSON to
 // bench/results/tutorial/parts.jsonl when it is done, so a run that is stopped goes on where it was; logs and calls lie beside it. TRL's training
 // goes on from its newest checkpoint. Models: build/tutorial/RUN.
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { judge, score } from '../../packages/eval/dist/index.js';
+import { readLines, writeLines } from '../json-lines.mjs';
 import { measured, words } from '../measured.mjs';
 import { MAX_NEW_TOKENS, RUNS } from './runs.mjs';
 
@@ -30,14 +31,6 @@ const { values: given, positionals } = parseArgs({
 const train = join(given.data, 'train.jsonl');
 const evalRows = join(given.data, 'eval.jsonl');
 const partsFile = join(results, 'parts.jsonl');
-const linesOf = (path) =>
-  existsSync(path)
-    ? readFileSync(path, 'utf8')
-        .trimEnd()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-    : [];
-const writeLines = (path, rows) => writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
 const gemmatune = (command, options) => measured(process.execPath, [program, command, ...words(options), '--json']);
 const python = (...args) => measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args]);
 
@@ -56,7 +49,7 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
     });
     writeLines(
       calls,
-      linesOf(calls).map(({ text, gold_text }) => ({ text, gold_text })),
+      readLines(calls).map(({ text, gold_text }) => ({ text, gold_text })),
     );
     return { ...took, metrics: JSON.parse(stdout) };
   }
@@ -64,7 +57,8 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
     ...['evaluate', '--model', model, '--rows', evalRows],
     ...['--max-new-tokens', String(maxNewTokens), '--out', calls],
   );
-  const predictions = linesOf(calls).map(({ text }, i) => judge(linesOf(evalRows)[i], text, 'tutorial'));
+  const rows = readLines(evalRows);
+  const predictions = readLines(calls).map(({ text }, i) => judge(rows[i], text, 'tutorial'));
   writeLines(
     calls,
     predictions.map(({ text, goldBlock }) => ({ text, gold_text: goldBlock })),
@@ -93,7 +87,7 @@ async function learn({ trl, gemmatune: options }, model, name) {
     ...['--out', model, '--precision', trl],
   );
   // A training that was stopped did some updates twice: the later counts. Its summary is of the last part alone.
-  const rows = new Map(linesOf(join(model, 'log.jsonl')).map((row) => [`${row.step} ${Object.keys(row)[0]}`, row]));
+  const rows = new Map(readLines(join(model, 'log.jsonl')).map((row) => [`${row.step} ${Object.keys(row)[0]}`, row]));
   const log = [...rows.values()].filter((row) => row.train_runtime === undefined);
   writeLines(
     logFile,
@@ -104,7 +98,7 @@ async function learn({ trl, gemmatune: options }, model, name) {
     ...took,
     seconds: sum('seconds'),
     cpuSeconds: sum('cpu_seconds'),
-    train_rows: linesOf(train).length,
+    train_rows: readLines(train).length,
     trainingSeconds: sum('seconds'),
   };
 }
@@ -125,7 +119,7 @@ for (const name of positionals.length > 0 ? positionals : Object.keys(RUNS)) {
     after: () => evaluate(how, model, MAX_NEW_TOKENS.after, `${name}.after`),
   };
   for (const [part, work] of Object.entries(parts)) {
-    if (linesOf(partsFile).some((done) => done.run === name && done.part === part)) continue;
+    if (readLines(partsFile).some((done) => done.run === name && done.part === part)) continue;
     console.error(`${name}: ${part}`);
     const result = await work();
     appendFileSync(
