@@ -1,10 +1,10 @@
 // What is tried: widest first. A trial is the data, how many of its rows, and options of `gemmatune finetune`; what is not named is at its default.
 
 /** Options of `gemmatune evaluate` for all trials. */
-export const EVALUATION = { n: 1000, maxNewTokens: 96 };
+export const EVALUATION = { n: 1000, maxNewTokens: 96, dtype: 'float32' };
 
 /** How often the loss of the evaluation rows is taken in a trial. */
-export const LOSSES = 5;
+export const LOSSES = 3;
 
 /** What all trials have but where they say otherwise. */
 export const COMMON = {
@@ -15,6 +15,7 @@ export const COMMON = {
   maxLength: 1024,
   loss: 'completion',
   format: 'native',
+  dtype: 'float32',
   seed: 1,
 };
 const trial = (data, rows, learningRate, numTrainEpochs, more = {}) => ({
@@ -28,11 +29,18 @@ const trial = (data, rows, learningRate, numTrainEpochs, more = {}) => ({
 
 export const STAGES = {
   rate: [
-    ...[1e-4, 3e-4, 3e-5].map((rate) => trial('hermes', 100, rate, 5)),
-    ...[1e-4, 3e-4, 3e-5].map((rate) => trial('hermes', 30, rate, 10)),
-    ...[1e-4, 3e-4].map((rate) => trial('concierge', 30, rate, 10)),
-    ...[1e-4, 3e-4, 3e-5].map((rate) => trial('hermes', 439, rate, 2)),
+    trial('hermes', 30, 1e-4, 10),
+    trial('concierge', 30, 1e-4, 10),
+    trial('hermes', 100, 1e-4, 5),
+    trial('hermes', 30, 3e-4, 10),
+    trial('hermes', 100, 3e-4, 5),
+    trial('hermes', 439, 1e-4, 2),
+    trial('concierge', 30, 3e-4, 10),
+    trial('hermes', 439, 3e-4, 2),
     trial('concierge', 100, 1e-4, 5),
+    trial('hermes', 30, 3e-5, 10),
+    trial('hermes', 100, 3e-5, 5),
+    trial('hermes', 439, 3e-5, 2),
     trial('concierge', 300, 1e-4, 2),
   ],
 };
