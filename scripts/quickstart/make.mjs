@@ -2,7 +2,7 @@
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseModelConfig } from '../../packages/engine/dist/index.js';
-import { evaluate } from '../../packages/eval/dist/index.js';
+import { evaluate, questionOf } from '../../packages/eval/dist/index.js';
 import { renderToolRow } from '../../packages/template/dist/index.js';
 import { Tokenizer } from '../../packages/tokenizer/dist/index.js';
 import { checkApart } from './apart.mjs';
@@ -47,8 +47,8 @@ async function makeModel() {
   });
   await base.save(model, { dtype: 'bfloat16' });
   // Rows of the base tools that training did not see.
-  const rows = take(baseRows(PRETRAINING.seed + 1), 200);
-  const { metrics } = await evaluate(base, tokenizer, rows, { n: rows.length });
+  const questions = take(baseRows(PRETRAINING.seed + 1), 200).map((row) => questionOf(row, 'native'));
+  const { metrics } = await evaluate(base, tokenizer, questions);
   console.log('base tools, fresh rows:', metrics);
 }
 

@@ -6,7 +6,7 @@ import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { encodeRows } from '../../packages/data/dist/index.js';
 import { Model } from '../../packages/engine/dist/index.js';
-import { evaluate } from '../../packages/eval/dist/index.js';
+import { evaluate, questionOf } from '../../packages/eval/dist/index.js';
 import { Tokenizer } from '../../packages/tokenizer/dist/index.js';
 import { Trainer } from '../../packages/train/dist/index.js';
 
@@ -22,11 +22,12 @@ const rowsOf = async (name) =>
 const tokenizer = await Tokenizer.load(`${assets}model`);
 const settings = JSON.parse(await read('settings.json'));
 const [training, evaluation] = await Promise.all([rowsOf('train.jsonl'), rowsOf('eval.jsonl')]);
+const questions = evaluation.map((row) => questionOf(row, 'native'));
 const numbered = training.map((row, i) => ({ line: i + 1, row }));
 const { rows: trainRows } = await encodeRows(numbered, { tokenizer, ...settings });
 
 async function measure(model) {
-  const { metrics } = await evaluate(model, tokenizer, evaluation, { n: evaluation.length, maxNewTokens: 64 });
+  const { metrics } = await evaluate(model, tokenizer, questions, { maxNewTokens: 64 });
   return Object.fromEntries(['tool_accuracy', 'tc_cer', 'exact_match'].map((name) => [name, metrics[name].toFixed(3)]));
 }
 

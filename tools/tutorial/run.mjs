@@ -10,7 +10,7 @@ import { cpus } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { judge, score } from '../../packages/eval/dist/index.js';
+import { judge, questionOf, score } from '../../packages/eval/dist/index.js';
 import { readLines, writeLines } from '../json-lines.mjs';
 import { measured, words } from '../measured.mjs';
 import { MAX_NEW_TOKENS, RUNS } from './runs.mjs';
@@ -58,7 +58,7 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
     ...['--max-new-tokens', String(maxNewTokens), '--out', calls],
   );
   const rows = readLines(evalRows);
-  const predictions = readLines(calls).map(({ text }, i) => judge(rows[i], text, 'tutorial'));
+  const predictions = readLines(calls).map(({ text }, i) => judge(questionOf(rows[i], 'tutorial'), text));
   writeLines(
     calls,
     predictions.map(({ text, goldBlock }) => ({ text, gold_text: goldBlock })),

@@ -1,9 +1,9 @@
 /** Options that are left out follow from the number of rows: what is said of it, and that training does it. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { BY_ROWS, type RowSettings } from '@gemmatune/train';
+import { byRowsText } from '@gemmatune/run';
+import { BY_ROWS } from '@gemmatune/train';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { byRowsText } from './finetune.js';
 import { gemmatune, jsonl, lines, TINY, workFolder } from './program.case.js';
 
 const { at } = workFolder();
@@ -24,36 +24,6 @@ const { upTo: _, ...few } = BY_ROWS.find(({ upTo }) => upTo >= 24)!;
 const read = async (...path: string[]) => JSON.parse(await readFile(at(...path), 'utf8'));
 const saidOf = (stderr: string) => stderr.split('\n').filter((line) => line.includes('docs/settings.md'));
 
-describe('byRowsText', () => {
-  const all: RowSettings = {
-    learningRate: 1e-4,
-    numTrainEpochs: 3,
-    perDeviceTrainBatchSize: 8,
-    lrSchedulerType: 'linear',
-    warmupRatio: 0.07,
-  };
-  const alone = { itemsPerBatch: 8, batchesPerUpdate: 1 };
-  it.each([
-    [
-      all,
-      {},
-      alone,
-      '300 rows: learning rate 0.0001, 3 epochs, 8 rows an update, linear schedule, warm-up in 7 % of the updates; why: docs/settings.md',
-    ],
-    [{ numTrainEpochs: 1 }, {}, alone, '300 rows: 1 epoch; why: docs/settings.md'],
-    [
-      { perDeviceTrainBatchSize: 8 },
-      {},
-      { itemsPerBatch: 8, batchesPerUpdate: 6 },
-      '300 rows: 8 rows a micro-batch, 48 rows an update; why: docs/settings.md',
-    ],
-    [{ perDeviceTrainBatchSize: 8 }, { packing: true }, alone, '300 rows: 8 packs an update; why: docs/settings.md'],
-    [{}, {}, alone, null],
-  ])('of %j %j', (byRows, options, plan, text) => {
-    expect(byRowsText({ byRows, options: { packing: false, ...options }, plan }, 300)).toBe(text);
-  });
-});
-
 describe('finetune without an option', () => {
   it('says what it takes before it trains, trains with it, and writes it down', async () => {
     const { status, stdout, stderr } = await gemmatune(call('rows.jsonl', 'whole', '--log-file', at('log.jsonl')));
@@ -61,14 +31,7 @@ describe('finetune without an option', () => {
     const [line, ...others] = saidOf(stderr);
     expect(others).toEqual([]);
     expect(line).toBe(
-      byRowsText(
-        {
-          byRows: few,
-          options: { packing: false },
-          plan: { itemsPerBatch: few.perDeviceTrainBatchSize, batchesPerUpdate: 1 },
-        },
-        24,
-      ),
+      byRowsText({ rows: 24, decided: few, itemsPerUpdate: few.perDeviceTrainBatchSize, packed: false }),
     );
     expect(stderr.indexOf(line!)).toBeLessThan(stderr.indexOf('step 1 '));
 

@@ -469,6 +469,10 @@ describe.skipIf(!existsSync(join(assets, 'model', 'model.safetensors')))('quicks
     const result = JSON.parse(stdout);
     expect(result).toMatchObject({ status: 'completed', global_step: 2, before: { n_eval: 2 }, after: { n_eval: 2 } });
     expect(existsSync(at('quick', 'report.html'))).toBe(true);
-    expect((await gemmatune(call)).status).toBe(2);
+    const again = await gemmatune(call);
+    expect(JSON.parse(again.stdout)).toEqual({ ...result, already: true });
+    const another = await gemmatune([...call, '--max-steps', '1']);
+    expect(another.status).toBe(2);
+    expect(another.stderr).toContain('choose another folder, or set --overwrite to replace it.');
   });
 });

@@ -1,7 +1,8 @@
 /**
  * Fine-tuning of FunctionGemma for function calling, from Node: everything that programs may use, in one place.
  *
- *     import { encodeRows, evaluate, Model, readTrainingRows, resolveModel, Tokenizer, Trainer } from 'gemmatune';
+ *     import { finetune } from 'gemmatune';
+ *     for await (const event of finetune({ model, train: 'train.jsonl', outputDir: 'out' })) ...
  */
 export { GemmatuneError, InputError } from '@gemmatune/base';
 export {
@@ -49,7 +50,8 @@ export {
   METRICS,
   type Metric,
   type Prediction,
-  promptOf,
+  type Question,
+  questionOf,
   stopIds,
 } from '@gemmatune/eval';
 export {
@@ -63,6 +65,18 @@ export {
   resolveDataset,
   resolveModel,
 } from '@gemmatune/hub';
+export {
+  eventLines,
+  type FinetuneContext,
+  type FinetuneEvent,
+  type FinetuneOptions,
+  type FinetuneResult,
+  finetune,
+  ModelText,
+  type Questions,
+  type RunRanks,
+  readQuestions,
+} from '@gemmatune/run';
 export {
   type FunctionCall,
   type Json,

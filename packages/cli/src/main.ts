@@ -1,11 +1,11 @@
-import { nearestName } from '@gemmatune/base';
+import { nearestName, type OptionTable } from '@gemmatune/base';
 import type { Command, Context, Io } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { readConfig } from './config-file.js';
 import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
 import { commandHelp, overview } from './help.js';
 import { stoppedStatus, withInterrupts } from './interrupts.js';
-import { type Call, COMMON_OPTIONS, type Grammar, parseWords, settle, UsageError } from './options.js';
+import { type Call, COMMON_OPTIONS, type Grammar, inFlags, parseWords, settle, UsageError } from './options.js';
 import { write } from './output.js';
 import { version } from './version.js';
 
@@ -36,9 +36,11 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
   }
   let verbose = words.includes('--verbose');
   let speaker = `gemmatune ${name}`;
+  let options: OptionTable = {};
   try {
     const { summary, load } = COMMANDS[name as keyof typeof COMMANDS];
     const command = await load();
+    ({ options } = command);
     const grammar: Grammar = { ...command, options: { ...command.options, ...COMMON_OPTIONS } };
     const call: Call = command.passThrough
       ? { given: new Map(), extras: {}, positionals: words }
@@ -71,7 +73,7 @@ async function run([name, ...words]: readonly string[], io: Io): Promise<number>
       io.stderr.write(`${speaker}: interrupted\n`);
       return stoppedStatus(io.signal);
     }
-    io.stderr.write(`${speaker}: ${explanation(error, verbose)}\n`);
+    io.stderr.write(`${speaker}: ${inFlags(explanation(error, verbose), options)}\n`);
     return exitStatus(error);
   }
 }

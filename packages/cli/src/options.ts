@@ -97,6 +97,10 @@ function suggestion(written: string, { options, aliases = {} }: Grammar, show: (
   return nearest === undefined ? 'see --help for those it has' : `did you mean ${show(aliases[nearest] ?? nearest)}`;
 }
 
+/** A sentence of the packages, which name options `likeThis`, in the words of the command line. */
+export const inFlags = (sentence: string, options: OptionTable): string =>
+  sentence.replace(/`(\w+)`/g, (whole, name: string) => (Object.hasOwn(options, name) ? `--${kebab(name)}` : whole));
+
 const isBoolean = (word: string): boolean => /^(true|false)$/i.test(word);
 
 /** A word as the option's type: true/false, a number, or itself; the first of these that the option accepts. */

@@ -1,5 +1,6 @@
 /** A run as a trial of a sweep: called again it gives its result, or goes on; what else is told, and to whom. */
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -7,7 +8,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { gemmatune, jsonl, lines, TINY, workFolder } from './program.case.js';
-import { modelIdentity, trialOf } from './trial.js';
 
 const { at } = workFolder();
 const PROGRAM = fileURLToPath(new URL('../bin/gemmatune.mjs', import.meta.url));
@@ -122,7 +122,8 @@ describe('a trial', () => {
     expect(result.seconds).toBeGreaterThan(0);
     const remembered = JSON.parse(await readFile(at('whole', 'trial.json'), 'utf8'));
     expect(remembered.trial).toBe(result.trial);
-    expect(trialOf(remembered.made_of).trial).toBe(result.trial);
+    const { made_of } = remembered;
+    expect(createHash('sha256').update(JSON.stringify(made_of)).digest('hex')).toBe(result.trial);
   });
 
   it('writes each row of the log when it is made', async () => {
@@ -140,17 +141,6 @@ describe('a trial', () => {
     expect(stderr).toMatch(/gemmatune finetune: Training diverged/);
     expect(JSON.parse(stdout)).toMatchObject({ status: 'diverged', train_loss: null, weights_sha256: null });
     expect(existsSync(at('diverged', 'result.json'))).toBe(false);
-  });
-
-  it('is the same whatever the order of its parts', () => {
-    expect(trialOf({ a: 1, b: 2 }).trial).toBe(trialOf({ b: 2, a: 1 }).trial);
-    expect(trialOf({ a: 1, b: 2 }).trial).not.toBe(trialOf({ a: 2, b: 1 }).trial);
-  });
-
-  it('knows a model of the cache by its commit, without reading it', async () => {
-    const commit = '0123456789abcdef0123456789abcdef01234567';
-    const snapshot = at('hub', 'models--org--name', 'snapshots', commit);
-    expect(await modelIdentity(snapshot)).toBe(`org/name@${commit}`);
   });
 });
 

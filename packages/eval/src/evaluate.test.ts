@@ -2,10 +2,12 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { ToolRow } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
+import { firstBlock, tutorialName } from './call-block.js';
 import { compare } from './compare.js';
-import { judge, promptOf, score } from './evaluate.js';
+import { score, scored } from './evaluate.js';
 import { METRICS } from './metrics/index.js';
-import { firstBlock, tutorialName } from './prediction.js';
+import { judge } from './prediction.js';
+import { questionOf } from './question.js';
 
 const tool = (name: string, parameters: object) => ({
   type: 'function' as const,
@@ -25,7 +27,8 @@ const row: ToolRow = {
   ],
 };
 const call = (text: string) => `<start_function_call>call:${text}<end_function_call>`;
-const metrics = (text: string, format: 'native' | 'tutorial' = 'native', r = row) => score([judge(r, text, format)]);
+const metrics = (text: string, format: 'native' | 'tutorial' = 'native', r = row) =>
+  scored([questionOf(r, format)], [text]).metrics;
 
 describe('native format', () => {
   it('scores the gold call as perfect, whatever the order of arguments', () => {
@@ -91,8 +94,8 @@ describe('native format', () => {
   });
 
   it('pools over predictions: characters for TC-CER, arguments for precision', () => {
-    const right = judge(row, call('set_alarm{city:<escape>Oslo<escape>,hour:7}'), 'native');
-    const none = judge(row, '', 'native');
+    const right = judge(questionOf(row, 'native'), call('set_alarm{city:<escape>Oslo<escape>,hour:7}'));
+    const none = judge(questionOf(row, 'native'), '');
     expect(score([right, none])).toMatchObject({
       tool_accuracy: 0.5,
       tc_cer: 0.5,
@@ -106,7 +109,7 @@ describe('tutorial format', () => {
   const gold = call('set_alarm{args:<escape>{"hour": 7, "city": "Oslo"}<escape>}');
 
   it('compares with the tutorial target and reads names by its regular expression', () => {
-    expect(judge(row, gold, 'tutorial').goldBlock).toBe(gold);
+    expect(questionOf(row, 'tutorial').goldBlock).toBe(gold);
     expect(metrics(gold, 'tutorial')).toMatchObject({ tool_accuracy: 1, tc_cer: 0, exact_match: 1 });
     const native = metrics(call('set_alarm{city:<escape>Oslo<escape>,hour:7}'), 'tutorial');
     expect(native.tool_accuracy).toBe(1);
@@ -129,7 +132,7 @@ describe('tutorial format', () => {
 });
 
 it('the prompt ends where the model must go on, and holds no answer', () => {
-  const prompt = promptOf(row, 'native');
+  const prompt = questionOf(row, 'native').prompt;
   expect(
     prompt.startsWith(
       '<bos><start_of_turn>developer\nYou are a model that can do function calling with the following functions',
@@ -139,10 +142,7 @@ it('the prompt ends where the model must go on, and holds no answer', () => {
 });
 
 it('compares metric by metric, knowing which way is better', () => {
-  const evaluation = (text: string) => {
-    const predictions = [judge(row, text, 'native')];
-    return { n_eval: 1, metrics: score(predictions), predictions };
-  };
+  const evaluation = (text: string) => scored([questionOf(row, 'native')], [text]);
   const rows = compare(
     evaluation('nothing').metrics,
     evaluation(call('set_alarm{city:<escape>Oslo<escape>,hour:7}')).metrics,
@@ -166,7 +166,7 @@ it.skipIf(!existsSync(shared))(
       .split('\n')
       .map((line) => JSON.parse(line) as ToolRow);
     for (const format of ['native', 'tutorial'] as const) {
-      const predictions = rows.map((r) => judge(r, judge(r, '', format).goldBlock, format));
+      const predictions = rows.map((r) => questionOf(r, format)).map((question) => judge(question, question.goldBlock));
       const result = score(predictions);
       expect(result).toMatchObject({ tc_cer: 0, unknown_tool_rate: 0 });
       if (format === 'native')

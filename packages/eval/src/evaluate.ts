@@ -1,9 +1,8 @@
 import type { GenerateRequest } from '@gemmatune/engine';
-import { type JsonObject, parseExactJson, plainJson, type ToolRow } from '@gemmatune/schema';
-import { parseCalls, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import { METRICS } from './metrics/index.js';
-import { firstBlock, type Prediction } from './prediction.js';
+import { judge, type Prediction } from './prediction.js';
+import type { Question } from './question.js';
 
 /** What evaluation asks of a model: an engine Model, or anything that generates. */
 export interface Generates {
@@ -14,12 +13,8 @@ export interface Generates {
 export const STOP_TOKENS = ['<eos>', '<start_function_response>', '<end_of_turn>'] as const;
 
 export interface EvaluateOptions {
-  /** Rows to score, from the first; default 50, as the tutorial does. */
-  n?: number;
   /** Default 128. */
   maxNewTokens?: number;
-  /** Default 'native'. */
-  format?: TargetFormat;
   /** Sequences decoded side by side; default 16. The result does not depend on it. */
   batchSize?: number;
   signal?: AbortSignal;
@@ -33,32 +28,36 @@ export interface Evaluation {
   predictions: Prediction[];
 }
 
-/** The prompt of a row as text: everything up to what the model must produce. */
-export function promptOf(row: ToolRow, format: TargetFormat): string {
-  return renderToolRow(row, { format })
-    .filter((s) => s.role === 'prompt')
-    .map((s) => s.text)
-    .join('');
+/** Asks the model all questions, greedily and batched, and scores its calls. */
+export async function evaluate(
+  model: Generates,
+  tokenizer: Tokenizer,
+  questions: readonly Question[],
+  options: EvaluateOptions = {},
+): Promise<Evaluation> {
+  return scored(questions, await answers(model, tokenizer, questions, options));
 }
 
-/** Reads a generation against its row's gold call. */
-export function judge(row: ToolRow, text: string, format: TargetFormat): Prediction {
-  const { calls, errors } = parseCalls(text);
-  const target = renderToolRow(row, { format })
-    .filter((s) => s.role === 'answer')
-    .map((s) => s.text)
-    .join('');
-  return {
-    row,
-    format,
-    text,
-    // Python's JSON: NaN and Infinity are values there.
-    gold: { name: row.tool_name, arguments: plainJson(parseExactJson(row.tool_arguments)) as JsonObject },
-    goldBlock: firstBlock(target),
-    block: firstBlock(text),
-    calls,
-    unreadable: errors.length,
-  };
+/** What the model generates for each question, special tokens removed. */
+export async function answers(
+  model: Generates,
+  tokenizer: Tokenizer,
+  questions: readonly Question[],
+  { maxNewTokens = 128, batchSize = 16, signal, onProgress }: EvaluateOptions = {},
+): Promise<string[]> {
+  const prompts = questions.map(({ prompt }) => encodePrompt(tokenizer, prompt));
+  const outputs = await model.generate(prompts, {
+    ...{ maxNewTokens, batchSize, stopIds: stopIds(tokenizer) },
+    ...(signal && { signal }),
+    onProgress: (done) => onProgress?.(done, questions.length),
+  });
+  return outputs.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: true }));
+}
+
+/** Each answer judged once, and all of them by every metric. */
+export function scored(questions: readonly Question[], texts: readonly string[]): Evaluation {
+  const predictions = questions.map((question, i) => judge(question, texts[i]!));
+  return { n_eval: questions.length, metrics: score(predictions), predictions };
 }
 
 /** Scores predictions by every metric. */
@@ -72,28 +71,9 @@ export function score(predictions: readonly Prediction[]): Record<string, number
   );
 }
 
-/** Generates greedily for the first n rows, all of them batched, and scores the calls. */
-export async function evaluate(
-  model: Generates,
-  tokenizer: Tokenizer,
-  rows: readonly ToolRow[],
-  options: EvaluateOptions = {},
-): Promise<Evaluation> {
-  const format = options.format ?? 'native';
-  const chosen = rows.slice(0, options.n ?? 50);
-  // The rendered prompt starts with <bos> already.
-  const prompts = chosen.map((row) => tokenizer.encode(promptOf(row, format), { addSpecialTokens: false }));
-  const outputs = await model.generate(prompts, {
-    maxNewTokens: options.maxNewTokens ?? 128,
-    batchSize: options.batchSize ?? 16,
-    stopIds: stopIds(tokenizer),
-    ...(options.signal ? { signal: options.signal } : {}),
-    onProgress: (done) => options.onProgress?.(done, chosen.length),
-  });
-  const predictions = outputs.map((ids, i) =>
-    judge(chosen[i]!, tokenizer.decode(ids, { skipSpecialTokens: true }), format),
-  );
-  return { n_eval: chosen.length, metrics: score(predictions), predictions };
+/** Token ids of a prompt. Templates write <bos> themselves: it is not added a second time. */
+export function encodePrompt(tokenizer: Tokenizer, text: string): Int32Array {
+  return tokenizer.encode(text, { addSpecialTokens: !text.startsWith('<bos>') });
 }
 
 /** Ids of STOP_TOKENS that the vocabulary has. */

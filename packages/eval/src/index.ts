@@ -1,16 +1,19 @@
-/** Tool-call evaluation: generate, parse, score, compare. */
+/** Tool-call evaluation: questions of rows, answers generated, judged by every metric, compared. */
+export { firstBlock, tutorialName } from './call-block.js';
 export { characterErrors } from './cer.js';
 export { type Comparison, compare } from './compare.js';
 export {
+  answers,
   type EvaluateOptions,
   type Evaluation,
+  encodePrompt,
   evaluate,
   type Generates,
-  judge,
-  promptOf,
   STOP_TOKENS,
   score,
+  scored,
   stopIds,
 } from './evaluate.js';
 export { METRICS, type Metric } from './metrics/index.js';
-export { firstBlock, type Prediction, tutorialName } from './prediction.js';
+export { judge, type Prediction } from './prediction.js';
+export { type Question, questionOf } from './question.js';

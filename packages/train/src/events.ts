@@ -53,6 +53,8 @@ export interface ProgressEvent {
   microStep: number;
   microSteps: number;
   epoch: number;
+  /** Of the update under way. */
+  learningRate: number;
   /** Mean loss over the targets of this pass; NaN where it has none. */
   loss: number;
   /** Tokens trained on since the start of the run. */

@@ -20,7 +20,7 @@ export type { EndEvent, LogRow, PlanEvent, ProgressEvent, StartEvent, TrainEvent
 export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
 export { type Pass, type PassPlan, passesOf } from './plan.js';
 export { type PythonValue, pythonJson } from './python-json.js';
-export type { Description, Ranks } from './ranks.js';
+export { ALONE, byFirst, type Description, type Ranks, together } from './ranks.js';
 export {
   dueAfter,
   epochAt,

@@ -2,12 +2,12 @@ import { setImmediate } from 'node:timers/promises';
 import { packBatch } from '@gemmatune/data';
 import type { BatchMetrics, Model } from '@gemmatune/engine';
 import { type TrainingOrder, tokensOf, type Update } from './batches.js';
-import type { TrainOptions } from './config.js';
+import type { RunOptions } from './by-rows.js';
 import type { TrainEvent } from './events.js';
 import { added, noMetrics } from './metrics.js';
 import { type Pass, type PassPlan, passesOf, planPasses } from './plan.js';
 import { type Ranks, together } from './ranks.js';
-import type { Plan } from './schedule.js';
+import { learningRateAt, type Plan } from './schedule.js';
 import type { MicroBatch } from './state.js';
 
 /** The forward and backward passes of this rank, in step with the other ranks'. */
@@ -16,7 +16,7 @@ export class Passes {
   readonly #ranks: Ranks;
   readonly #order: TrainingOrder;
   readonly #plan: Plan;
-  readonly #options: TrainOptions;
+  readonly #options: RunOptions;
   /** null: every micro-batch is a pass. */
   #tokensPerPass: number | null = null;
   /** Seconds of this process in accumulate and update, and tokens of all ranks meanwhile. */
@@ -24,7 +24,7 @@ export class Passes {
 
   constructor(
     model: Pick<Model, 'plan' | 'setRecompute' | 'accumulate'>,
-    run: { ranks: Ranks; order: TrainingOrder; plan: Plan; options: TrainOptions },
+    run: { ranks: Ranks; order: TrainingOrder; plan: Plan; options: RunOptions },
   ) {
     this.#model = model;
     this.#ranks = run.ranks;
@@ -34,7 +34,7 @@ export class Passes {
   }
 
   /** What fits this rank. @param before tokensPerPass of the checkpoint that training goes on from */
-  planned(before: number | null, options: TrainOptions = this.#options): PassPlan | null {
+  planned(before: number | null, options: RunOptions = this.#options): PassPlan | null {
     return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), options, before);
   }
 
@@ -121,6 +121,7 @@ export class Passes {
       maxSteps,
       ...now,
       epoch: Math.floor(before / updatesPerEpoch) + done / batchesPerEpoch,
+      learningRate: learningRateAt(step, this.#plan, this.#options),
       loss: lossSum / targets,
       tokensPerSecond: this.#work.tokens / this.#work.seconds,
     };

@@ -3,8 +3,8 @@ import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os'
 import { join } from 'node:path';
 import { type DeviceDescription, devices, systemInfo } from '@gemmatune/engine';
 import { hubCacheDir, resolveToken } from '@gemmatune/hub';
+import { describeGpu, megabytes } from '@gemmatune/run';
 import { command } from '../command.js';
-import { describeGpu, megabytes } from '../model-source.js';
 import { table } from '../terminal/table.js';
 
 export const doctor = command({

@@ -1,10 +1,9 @@
 import { integer, text, writeWhole } from '@gemmatune/base';
 import type { Evaluation } from '@gemmatune/eval';
+import { DEVICE_OPTIONS, flat, formatOption, modelOption, questionsOption } from '@gemmatune/run';
+import { askAll, askedOf } from '../ask.js';
 import { command } from '../command.js';
-import { evaluateRows, flat, metricsTable } from '../evaluation.js';
-import { DEVICE_OPTIONS, loadModel, ModelText, modelFolder, modelOption } from '../model-source.js';
-import { questionsOption, readQuestions } from '../questions.js';
-import { formatOption } from '../rows.js';
+import { metricsTable } from '../evaluation-table.js';
 
 export const evaluate = command({
   usage: '--model M --rows F [--n 50] [--max-new-tokens 128] [--format native|tutorial] [--predictions FILE]',
@@ -17,19 +16,14 @@ export const evaluate = command({
     predictions: text('File for every generation beside its gold call, as JSON lines.'),
     ...DEVICE_OPTIONS,
   },
-  async run({ n, rows: path, maxNewTokens, format, predictions, ...options }, context) {
-    const folder = await modelFolder(options.model, context);
-    const source = new ModelText(folder);
-    const questions = await readQuestions(path, source, format, context, n);
-    const tokenizer = await source.tokenizer();
-    await using model = await loadModel(folder, options, context);
-    const how = { maxNewTokens, format, title: 'Evaluating' };
-    const asked = () => evaluateRows(model, tokenizer, questions, how, context);
+  async run({ n, predictions, ...options }, context) {
+    const asked = await askedOf(options, n, context);
+    const evaluated = () => askAll(asked, 'Evaluating', options, context);
     const evaluation =
       predictions === null
-        ? await asked()
+        ? await evaluated()
         : await writeWhole(predictions, async (put) => {
-            const made = await asked();
+            const made = await evaluated();
             for (const row of predictionRows(made)) await put(`${JSON.stringify(row)}\n`);
             return made;
           });

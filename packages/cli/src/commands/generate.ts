@@ -1,18 +1,11 @@
 import { InputError, integer, number } from '@gemmatune/base';
-import { stopIds as callEnds } from '@gemmatune/eval';
+import { stopIds as callEnds, encodePrompt } from '@gemmatune/eval';
+import { checkIds, DEVICE_OPTIONS, ModelText, modelOption } from '@gemmatune/run';
 import { parseExample } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { type Conversation, parseConversation } from '../conversation.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
-import {
-  checkIds,
-  DEVICE_OPTIONS,
-  encodePrompt,
-  loadModel,
-  ModelText,
-  modelFolder,
-  modelOption,
-} from '../model-source.js';
+import { modelFolder, openModel } from '../open-model.js';
 
 /** One line of input: ids as they are, or text that still needs the tokenizer. */
 type Prompt = { ids: number[] } | { prompt: string } | Conversation;
@@ -36,7 +29,7 @@ export const generate = command({
   },
   async run(options, context) {
     const folder = await modelFolder(options.model, context);
-    await using model = await loadModel(folder, options, context);
+    await using model = await openModel(folder, options, context);
     const source = new ModelText(folder);
     const readable = await source.hasTokenizer();
     const { maxNewTokens, temperature, topK, topP, seed, batchSize } = options;

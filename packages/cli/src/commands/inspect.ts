@@ -1,9 +1,8 @@
 import { basename } from 'node:path';
 import { flag, integer } from '@gemmatune/base';
 import { Model, readModelTensors, type TensorEntry, textTensors } from '@gemmatune/engine';
+import { ModelText, megabytes, readModelConfig, trainingMemory } from '@gemmatune/run';
 import { command } from '../command.js';
-import { trainingMemory } from '../memory.js';
-import { ModelText, megabytes, readModelConfig } from '../model-source.js';
 import { table } from '../terminal/table.js';
 
 export const inspect = command({

@@ -1,9 +1,20 @@
 import { choice, flag, integer, required, text } from '@gemmatune/base';
+import {
+  encodeOptions,
+  formatOption,
+  type LintReport,
+  lintableRows,
+  lintRows,
+  ModelText,
+  modelOption,
+  PROBLEMS,
+  readModelConfig,
+  rowKey,
+  some,
+} from '@gemmatune/run';
 import { command } from '../command.js';
 import { DONE, FAILED } from '../exit-status.js';
-import { type LintReport, lintableRows, lintRows, PROBLEMS, rowKey } from '../lint-rows.js';
-import { ModelText, modelFolder, modelOption, readModelConfig } from '../model-source.js';
-import { encodeOptions, formatOption, some } from '../rows.js';
+import { modelFolder } from '../open-model.js';
 import { table } from '../terminal/table.js';
 
 export const lint = command({

@@ -1,10 +1,10 @@
 import { join } from 'node:path';
 import { flag, integer, naming, optional, required, text } from '@gemmatune/base';
-import { DROP_REASONS, type PrepareReport, prepareFiles } from '@gemmatune/data';
+import { prepareFiles } from '@gemmatune/data';
+import { encodedRows, ModelText, preparedLines, readModelConfig } from '@gemmatune/run';
 import { prepareOutput } from '@gemmatune/train';
 import { command } from '../command.js';
-import { ModelText, modelFolder, readModelConfig } from '../model-source.js';
-import { datasetFiles, encodedRows, some } from '../rows.js';
+import { datasetFiles, modelFolder } from '../open-model.js';
 
 export const prepare = command({
   usage: '--dataset D [--split train] [--seed 40] [--take 3000] [--eval 300] [--model M] --out DIR',
@@ -29,7 +29,7 @@ export const prepare = command({
     const options = { seed, eval: evalRows, ...(take !== null && { take }), overwrite };
     const report = await naming(out, prepareFiles(files, out, options));
     const tokens = folder === null ? null : await lengths(join(out, 'train.jsonl'), folder);
-    for (const line of reportLines(report)) context.note(line);
+    for (const line of preparedLines(report)) context.note(line);
     if (tokens) context.note(`Tokens a row: median ${tokens.median}, longest ${tokens.longest}.`);
     await context.print(
       context.json
@@ -39,25 +39,6 @@ export const prepare = command({
     return undefined;
   },
 });
-
-/** How many rows were read, used and dropped, and why. */
-export function reportLines({ read, taken, malformed, train, eval: evaluation }: PrepareReport): string[] {
-  const lines = [`Read ${read} rows, took ${taken} of them after the shuffle.`];
-  if (malformed.count > 0)
-    lines.push(
-      `Skipped ${malformed.count} malformed lines (${some(malformed.lines.map(({ line }) => line))}: ${malformed.lines[0]?.reason}).`,
-    );
-  for (const [name, side] of Object.entries({ train, eval: evaluation })) {
-    const reasons = DROP_REASONS.filter((why) => side.dropped[why].count > 0).map(
-      (why) => `${side.dropped[why].count} ${why}`,
-    );
-    if (side.rows > 0)
-      lines.push(
-        `${name}: ${side.usable} of ${side.rows} rows usable${reasons.length ? `; dropped: ${reasons.join(', ')}` : ''}.`,
-      );
-  }
-  return lines;
-}
 
 async function lengths(path: string, folder: string): Promise<{ median: number; longest: number }> {
   const everything = {

@@ -1,7 +1,6 @@
 import { flag, text } from '@gemmatune/base';
 import { command } from '../command.js';
-import { modelFolder } from '../model-source.js';
-import { datasetFiles } from '../rows.js';
+import { datasetFiles, modelFolder } from '../open-model.js';
 
 export const pull = command({
   usage: 'ID [--dataset] [--split train]',

@@ -2,9 +2,9 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { flag, InputError, required, text } from '@gemmatune/base';
 import { push as upload } from '@gemmatune/hub';
+import { cardOf, readRunRecord } from '@gemmatune/run';
 import { command } from '../command.js';
-import { moved } from '../model-source.js';
-import { cardOf, readRunRecord } from '../run-record.js';
+import { moved } from '../open-model.js';
 import { withProgress } from '../terminal/progress.js';
 
 export const push = command({

@@ -1,8 +1,9 @@
 import { InputError } from '@gemmatune/base';
+import { ModelText, modelOption } from '@gemmatune/run';
 import { command } from '../command.js';
 import { parseConversation } from '../conversation.js';
 import { FILTER_OPTIONS, filterLines } from '../json-lines.js';
-import { ModelText, modelFolder, modelOption } from '../model-source.js';
+import { modelFolder } from '../open-model.js';
 
 export const render = command({
   usage: '--model M [--in FILE] [--out FILE]',

@@ -1,10 +1,11 @@
 import { InputError } from '@gemmatune/base';
 import { type EncodedRow, IGNORE, packBatch } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
+import { checkIds, DEVICE_OPTIONS, modelOption } from '@gemmatune/run';
 import { parseExample } from '@gemmatune/schema';
 import { command } from '../command.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
-import { checkIds, DEVICE_OPTIONS, loadModel, modelFolder, modelOption } from '../model-source.js';
+import { modelFolder, openModel } from '../open-model.js';
 
 /** Most tokens of one forward pass. */
 const MAX_TOKENS = 4096;
@@ -18,7 +19,7 @@ export const score = command({
   ],
   options: { model: modelOption, ...DEVICE_OPTIONS, ...FILTER_OPTIONS },
   async run(options, context) {
-    await using model = await loadModel(await modelFolder(options.model, context), options, context);
+    await using model = await openModel(await modelFolder(options.model, context), options, context);
     await filterLines(options, context, rowParser(model.config.vocabSize), async (lines) => {
       const results: { loss: number | null; logprobs: (number | null)[] }[] = [];
       for (const rows of batches(lines.map(({ value }) => value))) {

@@ -1,7 +1,8 @@
 import { flag, InputError } from '@gemmatune/base';
+import { ModelText, modelOption } from '@gemmatune/run';
 import { command } from '../command.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
-import { ModelText, modelFolder, modelOption } from '../model-source.js';
+import { modelFolder } from '../open-model.js';
 
 export const tokenize = command({
   usage: '--model M [--no-special-tokens] [--in FILE] [--out FILE]',

@@ -12,11 +12,6 @@ export function table(rows: readonly (readonly string[])[]): string {
   return [line(head!), widths.map((width) => '-'.repeat(width)).join('  '), ...body.map(line)].join('\n');
 }
 
-/** A metric as people read it: rates between 0 and 1 in percent, a dash for what was not measured. */
-export function percent(value: number | null | undefined): string {
-  return value === null || value === undefined ? '-' : `${(value * 100).toFixed(1)} %`;
-}
-
 /** Two texts side by side, each wrapped to half of `width`. */
 export function sideBySide(
   left: [title: string, text: string],

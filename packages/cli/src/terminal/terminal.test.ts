@@ -1,9 +1,9 @@
 import { Writable } from 'node:stream';
 import { describe, expect, it } from 'vitest';
 import type { Screen } from '../command.js';
-import { duration, Progress } from './progress.js';
+import { Progress } from './progress.js';
 import { sparkline } from './sparkline.js';
-import { percent, sideBySide, table } from './table.js';
+import { sideBySide, table } from './table.js';
 
 describe('sparkline', () => {
   it('spans lowest to highest', () => {
@@ -33,10 +33,6 @@ describe('table', () => {
         ['x', '-'],
       ]),
     ).toBe('a           before\n----------  ------\nright tool   9.0 %\nx                -');
-  });
-
-  it('says percent', () => {
-    expect([percent(0.12345), percent(1), percent(null), percent(undefined)]).toEqual(['12.3 %', '100.0 %', '-', '-']);
   });
 
   it('puts two texts side by side', () => {
@@ -79,17 +75,5 @@ describe('Progress', () => {
     for (let i = 1; i <= 100; i++) progress.update('Work', i / 100, `${i}`);
     progress.end();
     expect(screen.text).toBe(`Work [${'-'.repeat(20)}]   1 %  1\nWork [${'#'.repeat(20)}] 100 %  100\n`);
-  });
-});
-
-describe('duration', () => {
-  it.each([
-    [0.4, '0 s'],
-    [59.6, '1 min 00 s'],
-    [185, '3 min 05 s'],
-    [7800, '2 h 10 min'],
-    [Number.NaN, 'unknown'],
-  ])('%d', (seconds, shown) => {
-    expect(duration(seconds)).toBe(shown);
   });
 });

@@ -1,4 +1,4 @@
-import { tutorialName } from '../prediction.js';
+import { tutorialName } from '../call-block.js';
 import { hit, type Metric } from './metric.js';
 
 /** Share of generations whose (first) call names the gold tool; in tutorial format the name is read by the tutorial's regular expression. */

@@ -1,9 +1,9 @@
-/** Being one rank of several: joining, doing things once or in turn, leaving. `null` in place of a group is a process alone. */
+/** Being one rank of several: joining, leaving, and what of the machine is this rank's. */
 import { lstat, mkdir, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
 import { Writable } from 'node:stream';
-import { countDevices, type DeviceSpec, Group, parseDevice } from '@gemmatune/engine';
+import { countDevices, type DeviceSpec, Group } from '@gemmatune/engine';
 import type { Context } from '../command.js';
 import { explanation } from '../exit-status.js';
 import { UsageError } from '../options.js';
@@ -60,35 +60,6 @@ async function ownFolder(folder: string): Promise<void> {
     );
 }
 
-/** What ranks need to tell each other something; a Group is one. */
-export type Ranks = Pick<Group, 'rank' | 'size' | 'gather'>;
-
-/** Every rank's value, by rank. All ranks call with the same `what`. */
-export async function gatherJson<T>(group: Ranks | null, what: string, mine: T): Promise<T[]> {
-  if (group === null) return [mine];
-  const all = await group.gather(what, Buffer.from(JSON.stringify(mine)));
-  return all.map((bytes) => JSON.parse(Buffer.from(bytes).toString()) as T);
-}
-
-/** What rank 0 makes, on every rank; it must survive JSON. */
-export async function byRankZero<T>(group: Ranks | null, what: string, work: () => Promise<T>): Promise<T> {
-  const mine = group === null || group.rank === 0 ? await work() : null;
-  return (await gatherJson(group, what, mine))[0]!;
-}
-
-/** Runs `work` on the first rank of each machine, and when these are done on the others, which find what it left there. */
-export async function machineByMachine<T>(
-  group: Ranks | null,
-  place: RankPlace | null,
-  what: string,
-  work: (again: boolean) => Promise<T>,
-): Promise<T> {
-  const first = place === null || place.localRank === 0;
-  const result = first ? await work(false) : undefined;
-  await gatherJson(group, what, null);
-  return first ? result! : work(true);
-}
-
 /** The device of a rank: where only a kind is named, the one with the rank's number on its machine. */
 export function deviceOf(spec: DeviceSpec, { localRank, via }: RankPlace): DeviceSpec {
   if (spec !== 'cuda' && spec !== 'emulated') return spec;
@@ -100,17 +71,4 @@ export function deviceOf(spec: DeviceSpec, { localRank, via }: RankPlace): Devic
 /** CPU threads of a rank, where `given` is 0: its share of the cores. */
 export function threadsOf(given: number, { localSize }: RankPlace): number {
   return given > 0 ? given : Math.max(1, Math.floor(availableParallelism() / (localSize ?? 1)));
-}
-
-/** `2 ranks on emulated, gloo 0.5.0, 32 rows an update (2 devices x 2 rows x 8)` */
-export function ranksText(
-  { size }: Pick<Group, 'size'>,
-  device: DeviceSpec,
-  collectives: string,
-  {
-    perDeviceTrainBatchSize: rows,
-    gradientAccumulationSteps: steps,
-  }: { perDeviceTrainBatchSize: number; gradientAccumulationSteps: number },
-): string {
-  return `${size} ranks on ${parseDevice(device)!.device}, ${collectives}, ${size * rows * steps} rows an update (${size} devices x ${rows} rows x ${steps})`;
 }

@@ -45,6 +45,6 @@ export function cardOf(name: string, record: RunRecord): ModelCard {
 }
 
 /** A Hub id as it is, a path by its last part. */
-function publicName(spec: string): string {
+export function publicName(spec: string): string {
   return /^[\w.-]+\/[\w.-]+(@[\w./-]+)?$/.test(spec) && !/^\.{1,2}\//.test(spec) ? spec : basename(resolve(spec));
 }

@@ -1,40 +1,36 @@
 /** What a model is asked in an evaluation: rows of prepare, and conversations that end in one call. */
-
 import { InputError, required } from '@gemmatune/base';
 import { readTrainingRows } from '@gemmatune/data';
+import { type Question, questionOf } from '@gemmatune/eval';
 import { exactJson, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
 import type { TargetFormat } from '@gemmatune/template';
-import type { Context } from './command.js';
-import type { ModelText } from './model-source.js';
-import { some } from './rows.js';
+import type { ModelText } from './model.js';
 
 export const questionsOption = required(
   'Rows of prepare, or conversations {messages, tools} that end in one call; a .jsonl, .json or .parquet file.',
   'a file of rows',
 );
 
-export interface Question {
-  row: ToolRow;
-  /** The prompt by the model's own template, for a conversation: its developer turn stays. null: that of the row's format. */
-  prompt: string | null;
+export interface Questions {
+  questions: Question[];
+  /** Lines of conversations that do not end in an assistant turn with exactly one call: there is no gold call to compare with. */
+  leftOut: number[];
 }
 
 /**
- * The questions of a file, the first `n` of them. Conversations that do not end in an assistant turn with exactly one call have
- * no gold call to compare with: they are left out, and told of.
+ * The questions of a file, the first `n` of them.
  * @throws InputError naming the first row of another kind; where no row is left
  */
 export async function readQuestions(
   path: string,
   source: ModelText,
   format: TargetFormat,
-  { note }: Pick<Context, 'note'>,
   n = Number.POSITIVE_INFINITY,
-): Promise<Question[]> {
+): Promise<Questions> {
   const questions: Question[] = [];
   const leftOut: number[] = [];
   for await (const { line, row } of readTrainingRows(path)) {
-    if ('tool_name' in row) questions.push({ row, prompt: null });
+    if ('tool_name' in row) questions.push(questionOf(row, format));
     else if ('messages' in row) {
       if (format !== 'native')
         throw new InputError(
@@ -53,11 +49,7 @@ export async function readQuestions(
     throw new InputError(
       `${path}: found ${leftOut.length} conversations, none of which ends in an assistant turn with exactly one call; expected at least one to score.`,
     );
-  if (leftOut.length > 0)
-    note(
-      `${path}: ${leftOut.length} conversations do not end in exactly one call and were not scored (${some(leftOut)}).`,
-    );
-  return questions;
+  return { questions, leftOut };
 }
 
 async function ofConversation(
@@ -70,13 +62,12 @@ async function ofConversation(
   const [call, another] = answer?.role === 'assistant' ? (answer.tool_calls ?? []) : [];
   if (user === undefined || call === undefined || another !== undefined) return undefined;
   const offered = (tools ?? []) as ToolRow['hf_tools'];
-  return {
-    row: {
-      user_content: typeof user.content === 'string' ? user.content : null,
-      tool_name: call.function.name,
-      tool_arguments: printExactJson(exactJson(call.function.arguments)),
-      hf_tools: offered,
-    },
-    prompt: (await source.template()).render(asked, offered, { addGenerationPrompt: true }),
+  const row = {
+    user_content: typeof user.content === 'string' ? user.content : null,
+    tool_name: call.function.name,
+    tool_arguments: printExactJson(exactJson(call.function.arguments)),
+    hf_tools: offered,
   };
+  // The prompt by the model's own template: its developer turn stays.
+  return questionOf(row, 'native', (await source.template()).render(asked, offered, { addGenerationPrompt: true }));
 }

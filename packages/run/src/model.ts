@@ -1,72 +1,22 @@
-/** What every command that needs a model does with --model: find its folder, load weights, tokenizer and template. */
+/** What everything that needs a model does: judge the device, load weights, tokenizer and template. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { choice, InputError, integer, type Option, required } from '@gemmatune/base';
+import { InputError } from '@gemmatune/base';
 import {
-  countDevices,
   type DeviceDescription,
   type DeviceSpec,
-  type DTypeName,
   devices,
   EngineError,
-  Model,
+  type Model,
   type ModelConfig,
   type ModelOptions,
   parseDevice,
   parseModelConfig,
   systemInfo,
 } from '@gemmatune/engine';
-import { resolveModel } from '@gemmatune/hub';
 import { ChatTemplate } from '@gemmatune/template';
 import { Tokenizer } from '@gemmatune/tokenizer';
-import type { Context } from './command.js';
-import { type Progress, withProgress } from './terminal/progress.js';
-
-export const modelOption = required(
-  'A folder in the Hugging Face layout, a Hub id such as google/functiongemma-270m-it, or kaggle:….',
-  'a model folder or Hub id',
-);
-
-const deviceOption: Option<DeviceSpec> = {
-  default: 'cpu',
-  help: 'Where to compute (cpu, cuda, cuda:1, …; emulated runs GPU kernels on the CPU, for tests).',
-  expected: 'cpu, cuda, cuda:1 (or another number) or emulated',
-  accepts: (value): value is DeviceSpec => typeof value === 'string' && parseDevice(value) !== undefined,
-};
-
-export const DEVICE_OPTIONS = {
-  device: deviceOption,
-  dtype: choice('Type of weights in products; a GPU takes bfloat16', ['auto', 'float32', 'bfloat16'], 'auto'),
-  threads: integer('CPU threads of a process; 0 = one per core, divided between the ranks of a machine.', 0, {
-    min: 0,
-  }),
-};
-
-export interface DeviceOptions {
-  device: DeviceSpec;
-  dtype: DTypeName | 'auto';
-  threads: number;
-}
-
-/** The folder of a model, downloaded where need be. @param offline true: it must be there already */
-export function modelFolder(spec: string, { stderr, signal }: Context, offline = false): Promise<string> {
-  return withProgress(stderr, (progress) =>
-    resolveModel(spec, {
-      signal,
-      onProgress: moved(progress, `Downloading ${spec}`),
-      ...(offline && { offline }),
-    }),
-  );
-}
-
-/** Draws how far a transfer is. `total` is not always known. */
-export function moved(progress: Progress, title: string) {
-  return ({ file, loaded, total }: { file: string; loaded: number; total?: number }): void =>
-    progress.update(title, total ? loaded / total : undefined, `${megabytes(loaded)} ${file}`);
-}
-
-export const megabytes = (bytes: number): string =>
-  bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`;
+import type { DeviceOptions } from './options.js';
 
 /** @throws EngineError with the reason where the device cannot be used: before downloads and other long work */
 export function checkDevice(spec: DeviceSpec): void {
@@ -81,18 +31,11 @@ export function checkDevice(spec: DeviceSpec): void {
   );
 }
 
-/** Loads the weights, and says where and in which type it computes unless the call said both. */
-export async function loadModel(
-  folder: string,
-  { device, dtype, threads }: DeviceOptions,
-  context: Context,
-  more: Pick<ModelOptions, 'trainable' | 'masterWeights'> = {},
-): Promise<Model> {
-  const model = await Model.load(folder, { device, dtype, threads, ...more });
-  const named = context.given.has('device');
-  if (!named || dtype === 'auto') context.note(`Using ${placeOf(model)}, ${typeOf(model, dtype, more)}.`);
-  if (!named && countDevices('cuda') > 0) context.note('There is a GPU here: --device cuda computes on it.');
-  return model;
+type Training = Pick<ModelOptions, 'trainable' | 'masterWeights'>;
+
+/** Where and in which type a model computes: `cpu (avx2, 2 cores), float32 (this CPU has no bfloat16 instructions)`. */
+export function describeModel(model: Model, { dtype }: Pick<DeviceOptions, 'dtype'>, training: Training = {}): string {
+  return `${placeOf(model)}, ${typeOf(model, dtype, training)}`;
 }
 
 function placeOf({ device, deviceIndex }: Model): string {
@@ -107,7 +50,7 @@ function placeOf({ device, deviceIndex }: Model): string {
 function typeOf(
   model: Model,
   dtype: DeviceOptions['dtype'],
-  { trainable = false, masterWeights = true }: Pick<ModelOptions, 'trainable' | 'masterWeights'>,
+  { trainable = false, masterWeights = true }: Training,
 ): string {
   if (trainable && !masterWeights) return `${model.dtype} without float32 master weights`;
   const masters = trainable && model.dtype === 'bfloat16' ? ' with float32 master weights' : '';
@@ -146,11 +89,6 @@ export class ModelText {
     );
     return (await Promise.all(found)).some((file) => file !== null);
   }
-}
-
-/** Token ids of a prompt. Templates write <bos> themselves: it is not added a second time. */
-export function encodePrompt(tokenizer: Tokenizer, text: string): Int32Array {
-  return tokenizer.encode(text, { addSpecialTokens: !text.startsWith('<bos>') });
 }
 
 /** The configuration of a model folder. @throws EngineError naming the file and the field */

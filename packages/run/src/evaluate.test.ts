@@ -1,13 +1,23 @@
-import type { Model } from '@gemmatune/engine';
-import { promptOf } from '@gemmatune/eval';
+import { fileURLToPath } from 'node:url';
+import { questionOf } from '@gemmatune/eval';
+import type { ToolRow } from '@gemmatune/schema';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import { expect, it } from 'vitest';
-import type { Context } from './command.js';
-import { evaluateRows } from './evaluation.js';
-import { Captured, TINY, toolRow } from './program.case.js';
-import { ranksOf } from './ranks/ranks.case.js';
+import { Meeting } from '../../train/src/ranks.case.js';
+import { evaluateOnRanks } from './evaluate.js';
 
-it('asks conversations with their own prompt and rows of prepare with that of their format', async () => {
+const TINY = fileURLToPath(new URL('../../../test/golden/tiny', import.meta.url));
+const parameters = { type: 'object', properties: { city: { type: 'string', description: 'c' } }, required: ['city'] };
+const rowOf = (city: string): ToolRow => ({
+  user_content: `Weather in ${city}?`,
+  tool_name: 'get_weather',
+  tool_arguments: '{"city": "Porto"}',
+  hf_tools: [
+    { type: 'function', function: { name: 'get_weather', description: 'w', parameters: parameters as never } },
+  ],
+});
+
+it('asks each question by its own prompt', async () => {
   const tokenizer = await Tokenizer.load(TINY);
   const asked: string[] = [];
   const model = {
@@ -15,22 +25,12 @@ it('asks conversations with their own prompt and rows of prepare with that of th
       asked.push(...prompts.map((ids) => tokenizer.decode(ids, { skipSpecialTokens: false })));
       return prompts.map(() => new Int32Array());
     },
-  } as unknown as Model;
-  const row = toolRow('get_weather', '{"city": "Porto"}') as Parameters<typeof promptOf>[0];
+  };
   const own = '<bos><start_of_turn>user\nWeather?<end_of_turn>\n<start_of_turn>model\n';
-  const context = { stderr: new Captured(), signal: new AbortController().signal } as unknown as Context;
-
-  const { n_eval } = await evaluateRows(
-    model,
-    tokenizer,
-    [
-      { row, prompt: null },
-      { row, prompt: own },
-    ],
-    { maxNewTokens: 8, format: 'native', title: 'Evaluating' },
-    context,
-  );
-  expect(asked).toEqual([promptOf(row, 'native'), own]);
+  const questions = [questionOf(rowOf('Porto'), 'native'), questionOf(rowOf('Porto'), 'native', own)];
+  const { n_eval } = await evaluateOnRanks(model, tokenizer, questions, { maxNewTokens: 8 }, 'x');
+  expect(asked).toEqual([questions[0]!.prompt, own]);
+  expect(asked[0]).not.toBe(own);
   expect(n_eval).toBe(2);
 });
 
@@ -47,19 +47,14 @@ it.each([2, 3, 7])('%i ranks divide the questions, and each gets the evaluation 
         return tokenizer.encode(call, { addSpecialTokens: false });
       });
     },
-  } as unknown as Model;
-  const questions = ['Porto', 'Lyon', 'Bonn', 'Bern', 'Rome'].map((city) => {
-    const row = toolRow('get_weather', '{"city": "Porto"}', `Weather in ${city}?`) as Parameters<typeof promptOf>[0];
-    return { row, prompt: null };
-  });
-  const how = { maxNewTokens: 8, format: 'native' as const, title: 'Evaluating' };
-  const context = { stderr: new Captured(), signal: new AbortController().signal } as unknown as Context;
-  const alone = await evaluateRows(model, tokenizer, questions, how, context);
+  };
+  const questions = ['Porto', 'Lyon', 'Bonn', 'Bern', 'Rome'].map((city) => questionOf(rowOf(city), 'native'));
+  const alone = await evaluateOnRanks(model, tokenizer, questions, {}, 'x');
   expect(new Set(alone.predictions.map(({ text }) => text)).size).toBe(5);
 
   asked.length = 0;
   const all = await Promise.all(
-    ranksOf(size).map((ranks) => evaluateRows(model, tokenizer, questions, how, context, ranks)),
+    new Meeting(size).ranks.map((ranks) => evaluateOnRanks(model, tokenizer, questions, {}, 'x', ranks)),
   );
   for (const each of all) expect(each).toEqual(alone);
   expect(asked.sort()).toEqual(

@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
-import { planText } from './finetune.js';
 import { gemmatune, TINY } from './program.case.js';
 
 type Engine = typeof import('@gemmatune/engine');
@@ -86,33 +85,5 @@ describe('doctor', () => {
     const json = JSON.parse((await gemmatune(['doctor', '--json'])).stdout);
     expect(json).toMatchObject({ cuda: machine.problem, devices: [] });
     expect((await gemmatune(['doctor'])).stdout).toMatch(/^cuda +there is no NVIDIA driver on this machine: libcuda/m);
-  });
-});
-
-describe('planText', () => {
-  const plan = {
-    tokensPerPass: 8192,
-    recompute: 'none',
-    passes: 1,
-    tokens: 8192,
-    bytes: 9.14e9,
-    available: 14.66e9,
-  } as const;
-  it.each([
-    [plan, '1 pass of up to 8,192 tokens an update, 9.1 of 14.7 GB; nothing recomputed'],
-    [
-      { ...plan, recompute: 'elementwise', passes: 3, tokens: 700 },
-      'up to 3 passes of up to 700 tokens an update, 9.1 of 14.7 GB; norms, rope and GeGLU recomputed',
-    ],
-    [
-      { ...plan, recompute: 'blocks', passes: 2 },
-      'up to 2 passes of up to 8,192 tokens an update, 9.1 of 14.7 GB; whole blocks recomputed',
-    ],
-    [
-      { ...plan, recompute: null, bytes: null, available: null, passes: 2 },
-      'up to 2 passes of up to 8,192 tokens an update',
-    ],
-  ] as const)('of %j', (given, text) => {
-    expect(planText(given)).toBe(text);
   });
 });

@@ -1,8 +1,8 @@
 /** report.html: one page that needs nothing else, to look at, keep and send on. */
 import { compare } from '@gemmatune/eval';
 import type { LogRow } from '@gemmatune/train';
-import { percent } from '../terminal/table.js';
 import { escapeHtml } from './escape.js';
+import { percent } from './numbers.js';
 import { linePlot, type Series } from './plot.js';
 
 type Metrics = Readonly<Record<string, number | null>>;

@@ -1,30 +1,20 @@
 /** Rows of a file, for training and for evaluation. */
 
-import { choice, InputError } from '@gemmatune/base';
+import { InputError } from '@gemmatune/base';
 import {
   type Encoded,
   type EncodedRow,
   type EncodeOptions,
-  type EncodeReport,
   encodeEach,
   encodeRows,
   type Renderer,
   readTrainingRows,
   type TextTokenizer,
 } from '@gemmatune/data';
-import { resolveDataset } from '@gemmatune/hub';
 import { type ChatTemplate, renderToolRow, type TargetFormat } from '@gemmatune/template';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import type { TrainOptions } from '@gemmatune/train';
-import type { Context } from './command.js';
-import { type ModelText, moved } from './model-source.js';
-import { withProgress } from './terminal/progress.js';
-
-export const formatOption = choice(
-  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
-  ['native', 'tutorial'],
-  'native',
-);
+import type { ModelText } from './model.js';
 
 /** The settings of training that decide how rows are encoded. */
 export type EncodeSettings = Pick<TrainOptions, 'loss' | 'maxLength' | 'compat' | 'packing'> & { format: TargetFormat };
@@ -98,41 +88,4 @@ async function renderer(source: ModelText): Promise<Renderer> {
       return template.renderSegments(messages, tools);
     },
   };
-}
-
-/** What became of a file's rows, in one line, and which of them were cut or left out. */
-export function encodedSummary(path: string, report: EncodeReport, maxLength: number): string[] {
-  const { rows, kept, tooLong, truncated, noTargets, tokens, targets } = report;
-  const lines = [`${path}: ${kept} of ${rows} rows, ${tokens} tokens, ${targets} of them to learn.`];
-  if (tooLong.length > 0)
-    lines.push(
-      `  ${tooLong.length} are longer than max-length ${maxLength} (${some(tooLong)}): ${truncated.length} were cut, ${tooLong.length - truncated.length} left out.`,
-    );
-  if (noTargets.length > 0)
-    lines.push(`  ${noTargets.length} had nothing to learn within it and were left out (${some(noTargets)}).`);
-  return lines;
-}
-
-/** Line numbers, the first few. */
-export function some(lines: readonly number[], most = 8): string {
-  if (lines.length === 0) return 'no line';
-  const shown = lines.slice(0, most).join(', ');
-  return `line${lines.length === 1 ? '' : 's'} ${shown}${lines.length > most ? ', …' : ''}`;
-}
-
-/** The files of a data set, downloaded where need be. @param offline true: they must be there already */
-export function datasetFiles(
-  spec: string,
-  split: string,
-  { stderr, signal }: Context,
-  offline = false,
-): Promise<string[]> {
-  return withProgress(stderr, (progress) =>
-    resolveDataset(spec, {
-      split,
-      signal,
-      onProgress: moved(progress, `Downloading ${spec}`),
-      ...(offline && { offline }),
-    }),
-  );
 }

@@ -1,6 +1,6 @@
 /** What is wrong with rows, before any time is spent on training with them. */
 import { type EncodeOptions, encodeRow, IGNORE, readRows } from '@gemmatune/data';
-import { judge, METRICS, type Prediction, promptOf } from '@gemmatune/eval';
+import { judge, METRICS, type Prediction, questionOf } from '@gemmatune/eval';
 import { parseExample, type Tool, type ToolRow, type TrainingRow, toJson } from '@gemmatune/schema';
 import { renderToolRow, type TargetFormat, templateWarnings, toolRowMessages } from '@gemmatune/template';
 
@@ -127,8 +127,8 @@ function* callProblems(row: ToolRow, format: TargetFormat): Iterable<[ProblemKin
   let gold: Prediction;
   try {
     const [, answer] = renderToolRow(row, { format: 'native' });
-    gold = judge(row, answer.text.replace(/<start_function_response>$/, ''), 'native');
-    promptOf(row, format);
+    gold = judge(questionOf(row, 'native'), answer.text.replace(/<start_function_response>$/, ''));
+    if (format !== 'native') questionOf(row, format);
   } catch (error) {
     yield ['cannot_encode', (error as Error).message];
     return;

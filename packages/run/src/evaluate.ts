@@ -1,0 +1,30 @@
+import { answers, type EvaluateOptions, type Evaluation, type Generates, type Question, scored } from '@gemmatune/eval';
+import type { Tokenizer } from '@gemmatune/tokenizer';
+import { ALONE, type Ranks, together } from '@gemmatune/train';
+
+/**
+ * Asks the model and scores its calls.
+ * @param what names the evaluation to the other ranks
+ * @param ranks divide the questions between them; every one of them gets the whole evaluation
+ */
+export async function evaluateOnRanks(
+  model: Generates,
+  tokenizer: Tokenizer,
+  questions: readonly Question[],
+  options: EvaluateOptions,
+  what: string,
+  ranks: Ranks = ALONE,
+): Promise<Evaluation> {
+  const { rank, size } = ranks;
+  const mine = questions.filter((_, i) => i % size === rank);
+  const texts = await together(ranks, what, () => answers(model, tokenizer, mine, options));
+  return scored(
+    questions,
+    questions.map((_, i) => texts[i % size]![Math.floor(i / size)]!),
+  );
+}
+
+/** `{n_eval, tool_accuracy, tc_cer, …}` */
+export function flat({ n_eval, metrics }: Evaluation): Record<string, number | null> {
+  return { n_eval, ...metrics };
+}
