@@ -1,14 +1,15 @@
-// All tests, in the order in which a failure is easiest to read: style and walls, types, native tests (on every instruction set this
-// machine has and on the emulated GPU; then under sanitizers), what nvcc makes of the kernels, then vitest. `npm test` calls this after setup.
+// All tests, in the order in which a failure is easiest to read. `npm test` calls this after setup; `npm test -- --only vitest,walls` runs some steps,
+// in this order too.
 import { spawn, spawnSync } from 'node:child_process';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import { buildNative } from './native/build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-function step(name, command, args, env = {}) {
+function run(name, command, args, env = {}) {
   console.log(`\n== ${name}`);
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
   if (result.status !== 0) {
@@ -67,35 +68,55 @@ const LEVELS = [
 // The emulated GPU: other schedules, asynchronous copies as late as may be, tensor cores that cut instead of round.
 const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 
-step('style', bin('biome'), ['check', '.']);
-step('walls', process.execPath, ['scripts/walls.mjs']);
-step('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
-await build('test');
-await together([
-  test('test', 'ops_test', ['gpu_test']),
-  test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
-  test('test', 'gpu_test'),
-  test('test', 'core_test'),
-  test('test', 'comm_test'),
-  test('test', 'golden_test'),
-  ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
-]);
-await build('sanitize', { GEMMATUNE_SANITIZE: 'address,undefined' });
-await build('tsan', { GEMMATUNE_SANITIZE: 'thread' }, ['gpu_test', 'comm_test']);
-await together([
-  test('sanitize', 'ops_test', ['gpu_test']),
-  test('sanitize', 'ops_test', ['!gpu_test']),
-  test('sanitize', 'gpu_test'),
-  test('sanitize', 'core_test'),
-  test('sanitize', 'comm_test'),
-  test('sanitize', 'golden_test'),
-  test('tsan', 'gpu_test'),
-  test('tsan', 'comm_test'),
-]);
-step('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']);
-step('vitest', bin('vitest'), ['run']);
-step('prebuilt addon', process.execPath, [
-  'scripts/make-prebuilds.mjs',
-  ...(process.env.CI ? ['--require-floor'] : []),
-]);
-step('install of the packed packages', process.execPath, ['scripts/test-install.mjs']);
+/** What each step runs. */
+const STEPS = {
+  style: () => run('style', bin('biome'), ['check', '.']),
+  walls: () => run('walls', process.execPath, ['scripts/walls.mjs']),
+  types: () => run('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']),
+  // On every instruction set this machine has, and on the emulated GPU.
+  native: async () => {
+    await build('test');
+    await together([
+      test('test', 'ops_test', ['gpu_test']),
+      test('test', 'ops_test', ['gpu_test'], UNKIND, 'unkind'),
+      test('test', 'gpu_test'),
+      test('test', 'core_test'),
+      test('test', 'comm_test'),
+      test('test', 'golden_test'),
+      ...LEVELS.map(([level, env]) => test('test', 'ops_test', ['!gpu_test'], env, level)),
+    ]);
+  },
+  sanitizers: async () => {
+    await build('sanitize', { GEMMATUNE_SANITIZE: 'address,undefined' });
+    await build('tsan', { GEMMATUNE_SANITIZE: 'thread' }, ['gpu_test', 'comm_test']);
+    await together([
+      test('sanitize', 'ops_test', ['gpu_test']),
+      test('sanitize', 'ops_test', ['!gpu_test']),
+      test('sanitize', 'gpu_test'),
+      test('sanitize', 'core_test'),
+      test('sanitize', 'comm_test'),
+      test('sanitize', 'golden_test'),
+      test('tsan', 'gpu_test'),
+      test('tsan', 'comm_test'),
+    ]);
+  },
+  // What nvcc makes of them.
+  kernels: () => run('compiled kernels', process.execPath, ['scripts/kernel-gates.mjs']),
+  vitest: () => run('vitest', bin('vitest'), ['run']),
+  prebuilds: () => {
+    const floor = process.env.CI ? ['--require-floor'] : [];
+    run('prebuilt addon', process.execPath, ['scripts/make-prebuilds.mjs', ...floor]);
+  },
+  install: () => run('install of the packed packages', process.execPath, ['scripts/test-install.mjs']),
+};
+
+const { values } = parseArgs({ options: { only: { type: 'string' } } });
+const names = Object.keys(STEPS);
+const only = values.only?.split(',') ?? names;
+const unknown = only.find((name) => !names.includes(name));
+if (unknown !== undefined) {
+  console.error(`--only: there is no step '${unknown}', expected some of ${names.join(',')}`);
+  process.exit(2);
+}
+console.log(`steps: ${names.map((name) => (only.includes(name) ? name : `(${name})`)).join(' ')}`);
+for (const name of names) if (only.includes(name)) await STEPS[name]();

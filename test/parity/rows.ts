@@ -15,7 +15,7 @@ export function expectRow(row: LogRow, golden: Record<string, number>, where: st
   expect(keys(row), where).toEqual(keys(golden));
   for (const [key, want] of Object.entries(golden)) {
     if (MEASURED.test(key)) continue;
-    const got = row[key]!;
+    const got = row[key as keyof LogRow]!;
     expect(Math.abs(got - want), `${where}: ${key} is ${got}, expected ${want}`).toBeLessThanOrEqual(
       5e-5 * Math.abs(want) + 1e-9,
     );

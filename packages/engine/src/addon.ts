@@ -4,8 +4,6 @@
  * a second rejects with ERR_GEMMATUNE_BUSY. Every promise settles off the event loop's back: native threads do the work.
  */
 
-import type { GroupOptions, SharingOptions, Traffic } from './group.js';
-
 /** Element types of files and of the arithmetic. */
 export type DTypeName = 'float32' | 'bfloat16';
 export type DeviceName = 'cpu' | 'cuda' | 'emulated';
@@ -14,6 +12,46 @@ export type DeviceName = 'cpu' | 'cuda' | 'emulated';
  * but its input (gradient checkpointing: about a third more work). The same bits.
  */
 export type Recompute = 'none' | 'elementwise' | 'blocks';
+
+/** What ranks other than this one are told of, and what decides when they are given up. */
+export interface GroupOptions {
+  rank: number;
+  size: number;
+  /** `unix:/fresh-folder/socket` on one machine, else `tcp:host:port`, where rank 0 listens. */
+  address: string;
+  /** Whatever the ranks of this run share and others do not know: strangers at the port are turned away. Default ''. */
+  run?: string;
+  /** Of this rank, for the others' errors. Default: host and process. */
+  description?: string;
+  /** Seconds until all ranks must have come. Default 300. */
+  joinTimeout?: number;
+  /** Seconds without a sign of life after which a rank is lost. Default 30. */
+  rankTimeout?: number;
+}
+
+/** How a model's gradients are shared. */
+export interface SharingOptions {
+  /** Default auto: NCCL for cuda, Gloo for cpu and emulated. */
+  collectives?: 'auto' | 'gloo' | 'nccl';
+  /** What gradients are on the link; sums are float32 either way. Default float32. */
+  wire?: 'float32' | 'bfloat16';
+  /**
+   * Each rank trains a part of the model: its slice of the vocabulary, and its share of every layer's update. Fewer bytes on the link, and less to do.
+   * Default true; false adds up whole gradients, and every rank makes the whole update.
+   */
+  sharded?: boolean;
+}
+
+/** What sharing has cost so far. */
+export interface Traffic {
+  collectives: number;
+  /** Sent by this rank. */
+  bytes: number;
+  /** Seconds in which a collective was under way. */
+  busy: number;
+  /** Seconds in which this rank stood still for one. */
+  waited: number;
+}
 
 /** Gemma 3 text configuration, as plain numbers (see config.ts for where they come from). */
 export interface NativeConfig {

@@ -5,16 +5,19 @@ export type {
   DeviceName,
   DTypeName,
   GenerateOptions,
+  GroupOptions,
   OpTime,
   ParameterInfo,
   Part,
   Recompute,
+  SharingOptions,
+  Traffic,
   Update,
 } from './addon.js';
 export { type ModelConfig, parseModelConfig } from './config.js';
 export { countDevices, type DeviceDescription, type DeviceSpec, devices, type GpuName, parseDevice } from './device.js';
 export { EngineError, ERROR_CODES, type ErrorCode } from './errors.js';
-export { Group, type GroupOptions, type SharingOptions, type Traffic } from './group.js';
+export { Group } from './group.js';
 export { type GenerateRequest, Model, type ModelOptions, type PassMemory } from './model.js';
 export { systemInfo } from './native.js';
 export { readModelTensors, type TensorEntry, textTensors } from './safetensors.js';

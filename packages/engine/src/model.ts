@@ -12,13 +12,15 @@ import type {
   ParameterInfo,
   Part,
   Recompute,
+  SharingOptions,
   TensorSource,
+  Traffic,
   Update,
 } from './addon.js';
 import { configJson, type ModelConfig, parseModelConfig } from './config.js';
 import { type DeviceSpec, parseDevice } from './device.js';
 import { EngineError, rethrow, rethrowAsync } from './errors.js';
-import { type Group, nativeGroup, type SharingOptions, type Traffic } from './group.js';
+import { type Group, nativeGroup } from './group.js';
 import { native, systemInfo } from './native.js';
 import { readModelTensors, readSafetensors, safetensorsHeader, type TensorEntry, textTensors } from './safetensors.js';
 

@@ -110,14 +110,20 @@ export function planText({ passes, tokens, bytes, available, recompute }: PassPl
   return `${count} of up to ${tokens.toLocaleString('en')} tokens an update${memory}${how}`;
 }
 
+const SHOWN = [
+  'loss',
+  'eval_loss',
+  'grad_norm',
+  'learning_rate',
+  'mean_token_accuracy',
+  'eval_mean_token_accuracy',
+] as const satisfies readonly (keyof LogRow)[];
+
 /** A row of log_history in one line. */
 function logLine(row: LogRow): string {
-  const value = (key: string, digits = 4) =>
-    row[key] === undefined
-      ? []
-      : [`${key} ${row[key] === null ? 'not finite' : Number(row[key]!.toPrecision(digits))}`];
-  const shown = ['loss', 'eval_loss', 'grad_norm', 'learning_rate', 'mean_token_accuracy', 'eval_mean_token_accuracy'];
-  return [`step ${row.step}`, `epoch ${Number(row.epoch?.toFixed(3))}`, ...shown.flatMap((key) => value(key))].join(
-    '  ',
-  );
+  const values = SHOWN.flatMap((key) => {
+    const value = row[key];
+    return value === undefined ? [] : [`${key} ${value === null ? 'not finite' : Number(value.toPrecision(4))}`];
+  });
+  return [`step ${row.step}`, `epoch ${Number(row.epoch.toFixed(3))}`, ...values].join('  ');
 }

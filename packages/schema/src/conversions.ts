@@ -1,7 +1,7 @@
 /** Between exact JSON and ordinary JavaScript values. */
 import { InputError } from '@gemmatune/base';
 import { type ExactJson, JsonNumber, parseExactJson } from './exact-json.js';
-import type { Json } from './index.js';
+import type { Json } from './types.js';
 
 /**
  * The value in ordinary objects (index-like keys move to the front), its numbers still exact: where a JavaScript number would print

@@ -34,6 +34,26 @@ describe('printExactJson', () => {
     expect(printExactJson(text)).toBe(printed);
     expect(printExactJson(`${text}\ud800`)).toBe(`${printed.slice(0, -1)}\ud800"`);
   });
+
+  it('prints as json.dumps(indent=2, sort_keys=True) does', () => {
+    const value = parseExactJson(
+      '{"step": 3, "loss": 1.0, "list": [{"b": 1.0, "a": "é \\"x\\"\\n"}], "none": null, "empty": {}, "nothing": [], "yes": true}',
+    );
+    expect(printExactJson(value, { indent: 2, sortKeys: true, ensureAscii: true })).toBe(`{
+  "empty": {},
+  "list": [
+    {
+      "a": "\\u00e9 \\"x\\"\\n",
+      "b": 1.0
+    }
+  ],
+  "loss": 1.0,
+  "none": null,
+  "nothing": [],
+  "step": 3,
+  "yes": true
+}`);
+  });
 });
 
 describe('parseExactJson', () => {

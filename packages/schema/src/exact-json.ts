@@ -210,22 +210,55 @@ class Parser {
   }
 }
 
-/**
- * Prints as Python's `json.dumps(value, ensure_ascii=False)`: ", " and ": " between items, or "," and ":" where `compact`
- * (`separators=(',', ':')`). Only quotes, backslashes and control characters below 0x20 are escaped.
- */
-export function printExactJson(value: ExactJson, { compact = false } = {}): string {
-  const comma = compact ? ',' : ', ';
-  const colon = compact ? ':' : ': ';
-  const print = (value: ExactJson): string => {
-    if (value === null || typeof value === 'boolean') return String(value);
-    if (typeof value === 'string') return quote(value);
-    if (value instanceof JsonNumber) return JSON_WORDS[value.toString()] ?? value.toString();
-    if (Array.isArray(value)) return `[${value.map(print).join(comma)}]`;
-    return `{${Array.from(value, ([key, item]) => quote(key) + colon + print(item)).join(comma)}}`;
-  };
-  return print(value);
+/** Of `json.dumps(value, ensure_ascii=False)` where nothing is said. */
+export interface PrintStyle {
+  /** `separators=(',', ':')` instead of ", " and ": ". */
+  compact?: boolean;
+  /** A line for each item, so many spaces deeper than what holds it. */
+  indent?: number;
+  sortKeys?: boolean;
+  /** Escapes all but ASCII. */
+  ensureAscii?: boolean;
 }
+
+/** Prints as Python's `json.dumps` does, character for character. */
+export function printExactJson(
+  value: ExactJson,
+  { compact = false, indent = 0, sortKeys = false, ensureAscii = false }: PrintStyle = {},
+): string {
+  const comma = compact || indent > 0 ? ',' : ', ';
+  const colon = compact ? ':' : ': ';
+  const text = ensureAscii ? (plain: string) => ascii(quote(plain)) : quote;
+  const between = ([open, close]: string, items: string[], margin: string): string => {
+    if (indent === 0 || items.length === 0) return `${open}${items.join(comma)}${close}`;
+    const line = `\n${margin}`;
+    const deeper = line + ' '.repeat(indent);
+    return `${open}${deeper}${items.join(comma + deeper)}${line}${close}`;
+  };
+  const print = (value: ExactJson, margin: string): string => {
+    if (value === null || typeof value === 'boolean') return String(value);
+    if (typeof value === 'string') return text(value);
+    if (value instanceof JsonNumber) return JSON_WORDS[value.toString()] ?? value.toString();
+    const inner = margin + ' '.repeat(indent);
+    if (Array.isArray(value))
+      return between(
+        '[]',
+        value.map((item) => print(item, inner)),
+        margin,
+      );
+    const entries = sortKeys ? [...value].sort(([a], [b]) => (a < b ? -1 : 1)) : [...value];
+    return between(
+      '{}',
+      entries.map(([key, item]) => text(key) + colon + print(item, inner)),
+      margin,
+    );
+  };
+  return print(value, '');
+}
+
+/** Everything outside ASCII as \uXXXX of its UTF-16 units. */
+const ascii = (text: string): string =>
+  text.replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`);
 
 /** `json.dumps` spells these floats its own way. */
 const JSON_WORDS: Record<string, string> = { nan: 'NaN', inf: 'Infinity', '-inf': '-Infinity' };

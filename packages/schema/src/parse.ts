@@ -1,6 +1,6 @@
 import { InputError, shown } from '@gemmatune/base';
 import { parseJson } from './conversions.js';
-import type { FunctionCall, Json, JsonObject, Message, Tool, ToolRow, TrainingRow } from './index.js';
+import type { FunctionCall, Json, JsonObject, Message, Tool, ToolRow, TrainingRow } from './types.js';
 
 /**
  * Judges one row of training data. Extra keys are dropped; a call's `arguments` given as JSON text is parsed; a declaration without

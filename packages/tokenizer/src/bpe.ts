@@ -5,6 +5,7 @@
  * outside the vocabulary as their UTF-8 byte tokens; again and again join the adjacent pair of lowest rank, the
  * leftmost first among equals. A heap of (rank, position) finds that pair in O(log n).
  */
+import type { IdBuffer } from './id-buffer.js';
 import { pairSlot, type Tables } from './tables.js';
 import { WordTable } from './words.js';
 
@@ -14,26 +15,6 @@ const SPACE = 0x20;
 const REMEMBERED_LENGTH = 64;
 /** A heap entry is rank * 2^32 + position: exact in a double up to 2^21 merges. */
 const RANK_UNIT = 2 ** 32;
-
-/** A growing list of ids. */
-export class IdBuffer {
-  #data = new Int32Array(1024);
-  length = 0;
-
-  push(id: number): void {
-    if (this.length === this.#data.length) {
-      const larger = new Int32Array(this.#data.length * 2);
-      larger.set(this.#data);
-      this.#data = larger;
-    }
-    this.#data[this.length++] = id;
-  }
-
-  /** A copy of the ids so far. */
-  toIds(): Int32Array {
-    return this.#data.slice(0, this.length);
-  }
-}
 
 export class BytePairEncoder {
   readonly #tables: Tables;

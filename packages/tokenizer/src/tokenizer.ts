@@ -1,9 +1,10 @@
 import { dirname } from 'node:path';
 import { AddedTokens } from './added-tokens.js';
-import { BytePairEncoder, IdBuffer } from './bpe.js';
+import { BytePairEncoder } from './bpe.js';
 import { cacheFolder, readCachedTables, writeCachedTables } from './cache.js';
 import { compileTables } from './definition.js';
 import { findDefinition, hashOf, readJson, readSpecialNames, type SpecialNames } from './files.js';
+import { IdBuffer } from './id-buffer.js';
 import { ANY_UNIT, boundaryKey, type Tables, unitBefore } from './tables.js';
 
 export interface LoadOptions {

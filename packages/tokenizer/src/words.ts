@@ -1,4 +1,4 @@
-import type { IdBuffer } from './bpe.js';
+import type { IdBuffer } from './id-buffer.js';
 
 /** At most so many words are remembered; then all are forgotten. Slots: a power of two, at least twice as many. */
 const WORDS = 100_000;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import { BY_ROWS, optionsForRows, type RowSettings } from './by-rows.js';
 import { resolveTrainOptions, TRAIN_OPTIONS, type TrainOptions } from './config.js';
-import type { LogRow } from './events.js';
+import type { LogRow } from './log.js';
 import { Trainer } from './loop.js';
 import type { Ranks } from './ranks.js';
 

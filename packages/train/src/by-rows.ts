@@ -1,5 +1,4 @@
-import type { TrainOptions } from './config.js';
-import type { LrSchedulerType } from './schedule.js';
+import type { LrSchedulerType, TrainOptions } from './config.js';
 
 /** Options that the number of training rows decides where they are left out. */
 export interface RowSettings {

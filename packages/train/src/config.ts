@@ -14,7 +14,10 @@ import {
 import type { Recompute } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 import { byRows, refused } from './option.js';
-import { LR_SCHEDULER_TYPES } from './schedule.js';
+
+/** How the learning rate moves after warm-up; their lambdas are in schedule.ts. */
+export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const;
+export type LrSchedulerType = (typeof LR_SCHEDULER_TYPES)[number];
 
 /** In this order each needs less memory and at least as much work. */
 export const RECOMPUTE_MODES = ['none', 'elementwise', 'blocks'] as const satisfies readonly Recompute[];

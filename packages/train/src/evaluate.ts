@@ -3,8 +3,8 @@ import { type EncodedRow, packBatch, sequentialBatches } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
 import type { TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
-import type { LogRow, TrainEvent } from './events.js';
-import { evalRow, type Position } from './log.js';
+import type { TrainEvent } from './events.js';
+import { evalRow, type LogRow, type Position } from './log.js';
 import { addBatch, emptySums } from './metrics.js';
 import { gatherParts, type Ranks, together } from './ranks.js';
 import type { MicroBatch } from './state.js';
@@ -58,13 +58,15 @@ export async function* evaluation(
     aborted: signal?.aborted ?? false,
   }));
   if ([first!, ...others].some(({ aborted }) => aborted)) return null;
-  const extra = Object.fromEntries(Object.entries(first!.own).map(([name, value]) => [`eval_${name}`, value]));
+  const extra: Record<`eval_${string}`, number> = Object.fromEntries(
+    Object.entries(first!.own).map(([name, value]) => [`eval_${name}`, value]),
+  );
   return evalRow(sums, first!.seconds, tokens, extra, position, compat);
 }
 
 /** The metric that decides what is best. @throws TrainError ERR_GEMMATUNE_ARGUMENT where the row has no such metric */
 export function decidingMetric(row: LogRow, metricForBestModel: string): number {
-  const name = metricForBestModel.startsWith('eval_') ? metricForBestModel : `eval_${metricForBestModel}`;
+  const name = `eval_${metricForBestModel.replace(/^eval_/, '')}` as const;
   const metric = row[name];
   if (typeof metric === 'number') return metric;
   const known = Object.keys(row).filter((key) => key.startsWith('eval_'));

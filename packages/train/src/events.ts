@@ -1,8 +1,6 @@
+import type { LogRow } from './log.js';
 import type { PassPlan } from './plan.js';
 import type { Plan } from './schedule.js';
-
-/** One row of TRL's log_history, keys in TRL's order. null stands for a number that was not finite, once it has been through a file. */
-export type LogRow = Record<string, number | null>;
 
 /** What `for await (const event of trainer.train())` hears. Numbers are plain; steps count from 1. */
 export type TrainEvent =

@@ -8,6 +8,8 @@ export { BY_ROWS, optionsForRows, type RowSettings, type RunOptions } from './by
 export { occupants, prepareOutput, refuseOccupied } from './checkpoint.js';
 export {
   KNOWN_OPTION_NAMES,
+  LR_SCHEDULER_TYPES,
+  type LrSchedulerType,
   resolveTrainOptions,
   TRAIN_OPTION_ALIASES,
   TRAIN_OPTIONS,
@@ -16,16 +18,14 @@ export {
 } from './config.js';
 export { TRAIN_ERROR_CODES, TrainError, type TrainErrorCode } from './errors.js';
 export type { EvalMetrics } from './evaluate.js';
-export type { EndEvent, LogRow, PlanEvent, ProgressEvent, StartEvent, TrainEvent, WarningCode } from './events.js';
+export type { EndEvent, PlanEvent, ProgressEvent, StartEvent, TrainEvent, WarningCode } from './events.js';
+export type { LogRow } from './log.js';
 export { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
 export { type Pass, type PassPlan, passesOf } from './plan.js';
-export { type PythonValue, pythonJson } from './python-json.js';
 export { ALONE, byFirst, type Description, type Ranks, together } from './ranks.js';
 export {
   dueAfter,
   epochAt,
-  LR_SCHEDULER_TYPES,
-  type LrSchedulerType,
   learningRateAt,
   type Plan,
   planSteps,

@@ -1,5 +1,47 @@
-import type { LogRow } from './events.js';
 import { averages, emptySums, type MetricSums } from './metrics.js';
+
+/** Position in the run, as every row ends with it. */
+export interface Position {
+  epoch: number;
+  step: number;
+}
+
+/** null stands for a number that was not finite, once it has been through a file. */
+type Logged = number | null;
+
+/** One row of TRL's log_history, keys in TRL's order: of training, of an evaluation (eval_*), or the summary at the end. */
+export interface LogRow extends Position {
+  /** Mean over the updates since the last row, and what follows to `mean_token_accuracy` of the same. */
+  loss?: Logged;
+  /** Of the last update, before clipping. */
+  grad_norm?: Logged;
+  /** Of the last update. */
+  learning_rate?: Logged;
+  /** Of the model's distribution at targets, in nats. */
+  entropy?: Logged;
+  /** Trained on so far. */
+  num_tokens?: Logged;
+  mean_token_accuracy?: Logged;
+
+  eval_loss?: Logged;
+  /** Seconds. */
+  eval_runtime?: Logged;
+  eval_samples_per_second?: Logged;
+  eval_steps_per_second?: Logged;
+  eval_entropy?: Logged;
+  eval_num_tokens?: Logged;
+  eval_mean_token_accuracy?: Logged;
+  /** The caller's own metrics of an evaluation. */
+  [metric: `eval_${string}`]: Logged | undefined;
+
+  /** Seconds, earlier parts of a resumed run included. */
+  train_runtime?: Logged;
+  train_samples_per_second?: Logged;
+  train_steps_per_second?: Logged;
+  total_flos?: Logged;
+  /** Mean over all updates. */
+  train_loss?: Logged;
+}
 
 /** What has happened since the last log row. Plain numbers: a checkpoint carries them. */
 export interface Window {
@@ -13,19 +55,13 @@ export function emptyWindow(): Window {
   return { metrics: emptySums(), losses: 0, updates: 0 };
 }
 
-/** Position in the run, as every row ends with it. */
-export interface Position {
-  epoch: number;
-  step: number;
-}
-
 /** Python's round(x, digits), but for exact ties (which clocks do not give): runtimes and rates. */
 export function round(x: number, digits: number): number {
   return Number(x.toFixed(digits));
 }
 
 /** Entropy, tokens and accuracy as TRL appends them to the row of a window. */
-function windowMetrics({ metrics }: Window, tokens: number, compat: 'trl' | null): LogRow {
+function windowMetrics({ metrics }: Window, tokens: number, compat: 'trl' | null): Partial<LogRow> {
   const { entropy, accuracy } = averages(metrics, compat);
   return { entropy, num_tokens: tokens, mean_token_accuracy: accuracy };
 }
@@ -48,13 +84,12 @@ export function trainRow(
 }
 
 /** Rates as transformers' speed_metrics rounds them. */
-function speed(prefix: string, seconds: number, samples: number, steps: number): LogRow {
-  const row: LogRow = { [`${prefix}_runtime`]: round(seconds, 4) };
-  if (seconds > 0) {
-    row[`${prefix}_samples_per_second`] = round(samples / seconds, 3);
-    row[`${prefix}_steps_per_second`] = round(steps / seconds, 3);
-  }
-  return row;
+function speed(prefix: 'train' | 'eval', seconds: number, samples: number, steps: number): Partial<LogRow> {
+  const rates = {
+    [`${prefix}_samples_per_second`]: round(samples / seconds, 3),
+    [`${prefix}_steps_per_second`]: round(steps / seconds, 3),
+  };
+  return { [`${prefix}_runtime`]: round(seconds, 4), ...(seconds > 0 && rates) };
 }
 
 /** `extra` are the caller's own metrics, already named eval_*. */
@@ -62,7 +97,7 @@ export function evalRow(
   sums: MetricSums,
   seconds: number,
   tokens: number,
-  extra: LogRow,
+  extra: Record<`eval_${string}`, number>,
   at: Position,
   compat: 'trl' | null,
 ): LogRow {

@@ -3,7 +3,8 @@ import { packBatch } from '@gemmatune/data';
 import { describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import type { TrainOptions } from './config.js';
-import type { LogRow, TrainEvent } from './events.js';
+import type { TrainEvent } from './events.js';
+import type { LogRow } from './log.js';
 import { Trainer, type TrainerInput } from './loop.js';
 
 const V = 11;

@@ -6,8 +6,8 @@ import { resolveTrainOptions, type TrainOptions } from './config.js';
 import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
-import type { LogRow, TrainEvent, WarningCode } from './events.js';
-import { emptyWindow, endRow, trainRow } from './log.js';
+import type { TrainEvent, WarningCode } from './events.js';
+import { emptyWindow, endRow, type LogRow, trainRow } from './log.js';
 import { Passes } from './passes.js';
 import type { PassPlan } from './plan.js';
 import {

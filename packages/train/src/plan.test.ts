@@ -7,7 +7,8 @@ import { describe, expect, it } from 'vitest';
 import type { MicroBatchRows } from './batches.js';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
-import type { LogRow, TrainEvent } from './events.js';
+import type { TrainEvent } from './events.js';
+import type { LogRow } from './log.js';
 import { Trainer } from './loop.js';
 import { passesOf, planPasses } from './plan.js';
 
@@ -230,7 +231,8 @@ describe('training by a plan', () => {
     for (const [i, each] of want.entries()) {
       expect(Object.keys(got[i]!)).toEqual(Object.keys(each));
       for (const [key, value] of Object.entries(each))
-        if (!/runtime|per_second/.test(key)) expect(got[i]![key], `row ${i}, ${key}`).toBeCloseTo(value!, 10);
+        if (!/runtime|per_second/.test(key))
+          expect(got[i]![key as keyof LogRow], `row ${i}, ${key}`).toBeCloseTo(value!, 10);
     }
   }
 

@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import { BY_ROWS } from './by-rows.js';
 import type { TrainOptions } from './config.js';
-import type { EndEvent, LogRow, TrainEvent } from './events.js';
+import type { EndEvent, TrainEvent } from './events.js';
+import type { LogRow } from './log.js';
 import { type TrainableModel, Trainer, type TrainerInput } from './loop.js';
 import { Meeting, type RankRun, sharedBy, trainOnRanks } from './ranks.case.js';
 import type { Ranks } from './ranks.js';
@@ -87,7 +88,11 @@ const log = (events: readonly TrainEvent[]): LogRow[] =>
     const row = event.type === 'log' || event.type === 'evaluate' || event.type === 'end' ? event.row : null;
     return row === null
       ? []
-      : [Object.fromEntries(Object.entries(row).filter(([key]) => !/runtime|per_second/.test(key)))];
+      : [
+          Object.fromEntries(
+            Object.entries(row).filter(([key]) => !/runtime|per_second/.test(key)),
+          ) as unknown as LogRow,
+        ];
   });
 
 /** Float64 sums in another order: a few units of the last place, which the updates carry on. */
@@ -95,10 +100,9 @@ function expectClose(found: LogRow[], expected: LogRow[]): void {
   expect(found.map((row) => Object.keys(row))).toEqual(expected.map((row) => Object.keys(row)));
   for (const [i, row] of expected.entries()) {
     for (const [key, value] of Object.entries(row)) {
-      const error = Math.abs(found[i]![key]! - value!);
-      expect(error, `row ${i}, ${key}: ${found[i]![key]} for ${value}`).toBeLessThanOrEqual(
-        1e-12 * Math.max(1, value!),
-      );
+      const own = found[i]![key as keyof LogRow]!;
+      const error = Math.abs(own - value!);
+      expect(error, `row ${i}, ${key}: ${own} for ${value}`).toBeLessThanOrEqual(1e-12 * Math.max(1, value!));
     }
   }
 }

@@ -7,7 +7,8 @@ import { BigramModel, rowsOf } from './bigram-model.case.js';
 import { BY_ROWS } from './by-rows.js';
 import { occupants, prepareOutput } from './checkpoint.js';
 import type { TrainOptions } from './config.js';
-import type { EndEvent, LogRow, TrainEvent } from './events.js';
+import type { EndEvent, TrainEvent } from './events.js';
+import type { LogRow } from './log.js';
 import { Trainer } from './loop.js';
 
 const V = 7;

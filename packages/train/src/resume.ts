@@ -4,7 +4,7 @@ import type { EncodedRow } from '@gemmatune/data';
 import type { RunOptions } from './by-rows.js';
 import type { TrainOptionName } from './config.js';
 import { TrainError } from './errors.js';
-import type { LogRow } from './events.js';
+import type { LogRow } from './log.js';
 import type { Description } from './ranks.js';
 import { freshState, type RunState } from './state.js';
 

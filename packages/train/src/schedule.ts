@@ -1,5 +1,5 @@
 import type { RunOptions } from './by-rows.js';
-import type { TrainOptions } from './config.js';
+import type { LrSchedulerType, TrainOptions } from './config.js';
 
 /**
  * Counts that follow from the number of rows, the options and the number of ranks. An update is one optimizer step. A batch is a micro-batch of one
@@ -43,9 +43,6 @@ function warmupSteps(maxSteps: number, { warmupSteps, warmupRatio }: RunOptions)
 export function everySteps(steps: number, maxSteps: number): number {
   return steps < 1 ? Math.ceil(maxSteps * steps) : steps;
 }
-
-export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const;
-export type LrSchedulerType = (typeof LR_SCHEDULER_TYPES)[number];
 
 type Lambda = (t: number, W: number, T: number) => number;
 

@@ -1,10 +1,9 @@
 import type { BatchMetrics, ParameterInfo } from '@gemmatune/engine';
+import { type ExactJson, JsonNumber, printExactJson } from '@gemmatune/schema';
 import type { RunOptions } from './by-rows.js';
 import type { TrainOptions } from './config.js';
-import type { LogRow } from './events.js';
-import { emptyWindow, type Window } from './log.js';
+import { emptyWindow, type LogRow, type Window } from './log.js';
 import { addBatch } from './metrics.js';
-import { pythonJson } from './python-json.js';
 import { epochAt, everySteps, type Plan } from './schedule.js';
 
 /** Everything of a run besides the weights and AdamW's moments. Plain data: resume.json carries it. */
@@ -191,5 +190,16 @@ export function trainerStateText(
     trial_name: null,
     trial_params: null,
   };
-  return `${pythonJson(fields, INTEGERS)}\n`;
+  return `${printExactJson(asPython(fields), { indent: 2, sortKeys: true, ensureAscii: true })}\n`;
+}
+
+/** JavaScript cannot tell 1 from 1.0: the key does. What is not finite becomes null, as Python's NaN is not JSON and no other reader takes it. */
+function asPython(value: unknown, key = ''): ExactJson {
+  if (typeof value === 'number') {
+    if (!Number.isFinite(value)) return null;
+    return INTEGERS.has(key) && Number.isInteger(value) ? new JsonNumber(String(value)) : JsonNumber.float(value);
+  }
+  if (Array.isArray(value)) return value.map((item) => asPython(item, key));
+  if (typeof value !== 'object' || value === null) return value as string | boolean | null;
+  return new Map(Object.entries(value).map(([name, item]) => [name, asPython(item, name)]));
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import type { TrainOptions } from './config.js';
-import type { LogRow } from './events.js';
+import type { LogRow } from './log.js';
 import { Trainer } from './loop.js';
 
 /**
@@ -47,7 +47,8 @@ function expectRows(history: LogRow[], expected: LogRow[]): void {
   expect(history.length).toBe(expected.length);
   for (const [i, row] of expected.entries()) {
     for (const [key, value] of Object.entries(row)) {
-      expect(history[i]![key], `row ${i}, ${key}: ${history[i]![key]}, TRL ${value}`).toBeCloseTo(value!, 6);
+      const own = history[i]![key as keyof LogRow];
+      expect(own, `row ${i}, ${key}: ${own}, TRL ${value}`).toBeCloseTo(value!, 6);
     }
   }
 }

@@ -68,9 +68,16 @@ export class FinetuneScreen {
   }
 }
 
+const CURVES = [
+  'loss',
+  'eval_loss',
+  'mean_token_accuracy',
+  'learning_rate',
+] as const satisfies readonly (keyof LogRow)[];
+
 /** Loss and accuracy as text. */
 function sparklines(logHistory: readonly LogRow[]): string[] {
-  return ['loss', 'eval_loss', 'mean_token_accuracy', 'learning_rate'].flatMap((key) => {
+  return CURVES.flatMap((key) => {
     const values = seriesOf(logHistory, key).points.map(([, y]) => y);
     if (values.length < 2) return [];
     const [first, last] = [values[0]!, values.at(-1)!].map((value) => String(Number(value.toPrecision(3))));

@@ -19,7 +19,7 @@ export interface Report {
 }
 
 /** What is plotted: the title, and the keys of log_history. */
-const PLOTS: readonly (readonly [title: string, keys: readonly string[]])[] = [
+const PLOTS: readonly (readonly [title: string, keys: readonly (keyof LogRow)[]])[] = [
   ['Loss', ['loss', 'eval_loss']],
   ['Token accuracy', ['mean_token_accuracy', 'eval_mean_token_accuracy']],
   ['Learning rate', ['learning_rate']],
@@ -58,7 +58,7 @@ ${before || after ? `<h2>Before and after</h2>\n${metricTable(before ?? {}, afte
 }
 
 /** The values of one key of log_history over steps. */
-export function seriesOf(logHistory: readonly LogRow[], key: string): Series {
+export function seriesOf(logHistory: readonly LogRow[], key: keyof LogRow): Series {
   const points = logHistory.flatMap((row) => {
     const { [key]: value, step } = row;
     return typeof value === 'number' && typeof step === 'number' ? [[step, value] as const] : [];
