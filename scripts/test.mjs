@@ -72,6 +72,7 @@ const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 const STEPS = {
   style: () => run('style', bin('biome'), ['check', '.']),
   walls: () => run('walls', process.execPath, ['scripts/walls.mjs']),
+  unused: () => run('what nothing uses', bin('knip'), ['--no-progress']),
   types: () => run('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']),
   // On every instruction set this machine has, and on the emulated GPU.
   native: async () => {

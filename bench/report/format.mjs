@@ -1,6 +1,6 @@
 // Numbers as people read them: three digits that count, a unit that fits. What was not measured is a dash.
 
-export const NOTHING = '–';
+const NOTHING = '–';
 
 const missing = (value) => typeof value !== 'number' || !Number.isFinite(value);
 

@@ -22,7 +22,7 @@
  */
 
 /** Kernels as the machine picks them: no variable is set. */
-export const AUTOMATIC = 'automatic';
+const AUTOMATIC = 'automatic';
 
 /** Longest row that `gemmatune finetune` lets through by default: a smaller pass would be refused on other rows. */
 const LEAST_PASS = 1024;

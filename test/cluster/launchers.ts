@@ -5,7 +5,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const PROGRAM = fileURLToPath(new URL('../../packages/cli/bin/gemmatune.mjs', import.meta.url));
+const PROGRAM = fileURLToPath(new URL('../../packages/cli/bin/gemmatune.mjs', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../native/build/CMakeCache.txt', import.meta.url));
 const TINY = fileURLToPath(new URL('../golden/tiny', import.meta.url));
 
@@ -21,7 +21,7 @@ export function writeRows(file: string, count = 36): string {
   return file;
 }
 
-export interface Ended {
+interface Ended {
   /** null where a signal ended it. */
   status: number | null;
   stdout: string;

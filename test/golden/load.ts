@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 export type ModelName = 'tiny' | 'gqa';
-export type ErrorMode = 'float32' | 'bf16' | 'amp';
+type ErrorMode = 'float32' | 'bf16' | 'amp';
 export type TrlRunName =
   | 'tutorial'
   | 'nll'
@@ -25,7 +25,7 @@ export interface Sequence {
 }
 
 /** Largest absolute error, and L2 norm of the error / L2 norm of the truth. */
-export interface RoundingError {
+interface RoundingError {
   maxAbs: number;
   relativeL2: number;
 }
@@ -69,7 +69,7 @@ export interface PreparedRow {
 }
 
 /** TRL's settings, by its names; what a run leaves out has TRL's default. */
-export interface TrlSettings {
+interface TrlSettings {
   per_device_train_batch_size: number;
   per_device_eval_batch_size: number;
   gradient_accumulation_steps: number;
@@ -97,7 +97,7 @@ export interface TrlSettings {
   loss_type: 'chunked_nll' | 'nll';
 }
 
-export interface TrainerState {
+interface TrainerState {
   log_history: Record<string, number>[];
   [field: string]: unknown;
 }
@@ -121,11 +121,6 @@ export interface TrlRanksRun {
   /** [rank][epoch][batch][row]: indices into `prepared`. */
   orders: number[][][][];
   log_history: Record<string, number>[];
-}
-
-export interface TextRow {
-  prompt: string;
-  completion: string;
 }
 
 /** Names in `log_history` whose values are wall-clock results, written as 0. */
@@ -169,10 +164,6 @@ export function loadTrlRun(name: TrlRunName): TrlRun {
 
 export function loadTrlRanksRun(name: TrlRanksRunName): TrlRanksRun {
   return readJson(`trl/${name}.json`);
-}
-
-export function loadTrlRows(): { train: TextRow[]; eval: TextRow[] } {
-  return readJson('trl/rows.json');
 }
 
 export function readJson<T>(relative: string): T {

@@ -25,7 +25,7 @@ const MOST_CURVES = 6;
 
 /**
  * Metrics of full runs by date, where there are several dates.
- * @param {readonly import('../read.mjs').ResultFile[]} files of one machine, oldest first
+ * @param {readonly import('../../measure/results.mjs').ResultFile[]} files of one machine, oldest first
  * @returns {import('../sections.mjs').Section | null}
  */
 export function historySection(files) {

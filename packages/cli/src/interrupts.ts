@@ -2,7 +2,7 @@ import type { Io } from './command.js';
 import { DONE, INTERRUPTED, PREEMPTED } from './exit-status.js';
 
 /** What asks a process to stop: Ctrl-C, or an engine that wants its machine back. */
-export const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const;
+const STOP_SIGNALS = ['SIGINT', 'SIGTERM', 'SIGUSR1', 'SIGUSR2'] as const;
 export type StopSignal = (typeof STOP_SIGNALS)[number];
 
 /** The reason of an aborted `Io.signal`. */

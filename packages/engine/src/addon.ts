@@ -77,7 +77,7 @@ export interface NativeConfig {
   maxPositionEmbeddings: number;
 }
 
-export interface NativeOptions {
+interface NativeOptions {
   dtype: DTypeName;
   device: DeviceName;
   /** Which of the devices of that kind, from 0. */

@@ -53,7 +53,7 @@ export async function request(url: string, options: RequestOptions = {}): Promis
 }
 
 /** The error for a host that does not answer at all. */
-export function unreachable(url: string, error: unknown): HubError {
+function unreachable(url: string, error: unknown): HubError {
   return new HubError(
     'ERR_GEMMATUNE_HUB_NETWORK',
     `${new URL(url).host} cannot be reached (${causeOf(error)}): check the network connection.`,

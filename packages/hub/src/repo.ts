@@ -38,7 +38,7 @@ export function isHubId(text: string): boolean {
 }
 
 /** Where a person looks at the repository and accepts its licence. Mirrors have no such page, so it is always the Hub's. */
-export function repoPage(repo: Pick<HubRepo, 'repoType' | 'id'>): string {
+function repoPage(repo: Pick<HubRepo, 'repoType' | 'id'>): string {
   return `https://huggingface.co/${repo.repoType === 'dataset' ? 'datasets/' : ''}${repo.id}`;
 }
 

@@ -21,9 +21,9 @@ export const PROBLEMS = {
   invalid_arguments: "has arguments that its tool's schema refuses",
   unreadable_call: 'has a call that cannot be read back from its text',
 } as const;
-export type ProblemKind = keyof typeof PROBLEMS;
+type ProblemKind = keyof typeof PROBLEMS;
 
-export interface Problem {
+interface Problem {
   kind: ProblemKind;
   /** Rows that have it, each counted once. */
   count: number;

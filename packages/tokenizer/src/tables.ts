@@ -14,7 +14,7 @@ export interface AddedToken {
 }
 
 /** The small parts of the tables, which JSON holds well. */
-export interface Header {
+interface Header {
   /** Ids run from 0 to `size - 1`, added tokens included. */
   size: number;
   added: AddedToken[];

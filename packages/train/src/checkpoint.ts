@@ -8,8 +8,8 @@ import { TrainError } from './errors.js';
 /** What of a model a checkpoint needs. */
 export type SavableModel = Pick<Model, 'save' | 'saveState'>;
 
-export const RESUME_FILE = 'resume.json';
-export const TRAINER_STATE_FILE = 'trainer_state.json';
+const RESUME_FILE = 'resume.json';
+const TRAINER_STATE_FILE = 'trainer_state.json';
 
 export interface Checkpoint {
   step: number;

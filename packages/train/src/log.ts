@@ -56,7 +56,7 @@ export function emptyWindow(): Window {
 }
 
 /** Python's round(x, digits), but for exact ties (which clocks do not give): runtimes and rates. */
-export function round(x: number, digits: number): number {
+function round(x: number, digits: number): number {
   return Number(x.toFixed(digits));
 }
 

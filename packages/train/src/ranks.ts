@@ -56,7 +56,7 @@ export async function byFirst<T>(ranks: Ranks, what: string, part: () => Promise
 }
 
 /** Rows of numbers by rank, each as long as its rank has made it. */
-export async function gatherNumbers(ranks: Ranks, what: string, mine: readonly number[]): Promise<Float64Array[]> {
+async function gatherNumbers(ranks: Ranks, what: string, mine: readonly number[]): Promise<Float64Array[]> {
   const all = await ranks.gather(what, new Uint8Array(Float64Array.from(mine).buffer));
   return all.map((bytes) => new Float64Array(bytes.slice().buffer));
 }
