@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Does transformers read a model folder that gemmatune wrote, and compute the same? Compares log-probabilities with those of `gemmatune score`:
 
-  npx pnpm gemmatune score --model FOLDER --dtype float32 --in rows.jsonl --out scores.jsonl
+  npx gemmatune score --model FOLDER --dtype float32 --in rows.jsonl --out scores.jsonl
   python test/golden/check_folder.py FOLDER rows.jsonl scores.jsonl
 
 Rows are {"input_ids": [...]}. Prints the largest difference; exits with 1 above 1e-4 or if a weight is missing or left over.

@@ -46,6 +46,7 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
       dtype,
       format,
       predictions: calls,
+      overwrite: true,
     });
     writeLines(
       calls,
@@ -63,7 +64,7 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
     calls,
     predictions.map(({ text, goldBlock }) => ({ text, gold_text: goldBlock })),
   );
-  return { ...took, metrics: { n_eval: predictions.length, ...score(predictions) } };
+  return { ...took, metrics: { n_eval: predictions.length, ...score(predictions).metrics } };
 }
 
 async function learn({ trl, gemmatune: options }, model, name) {

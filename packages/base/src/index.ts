@@ -1,4 +1,5 @@
 /** What every package says and does alike. */
+export { counted } from './counted.js';
 export { GemmatuneError, InputError } from './errors.js';
 export { isMissing, isSystemError, reasonOf, shown } from './found.js';
 export { type Refuse, readJsonFile, readJsonIfThere, readTextIfThere } from './json-file.js';

@@ -392,7 +392,7 @@ describe('what is wrong with some rows only is counted', () => {
     const { status, stderr } = await gemmatune([...words, '--output-dir', at('limited'), '--max-steps', '1']);
     expect(status).toBe(0);
     expect(stderr).toContain('long.jsonl: 2 of 3 rows');
-    expect(stderr).toContain('2 are longer than max-length 8 (lines 2, 3): 1 were cut, 1 left out.');
+    expect(stderr).toContain('2 rows longer than max-length 8 (lines 2, 3): 1 cut, 1 left out.');
   });
 
   it('conversations that evaluate cannot score', async () => {
@@ -405,7 +405,7 @@ describe('what is wrong with some rows only is counted', () => {
       await file('some.jsonl', jsonl(rows)),
     ];
     const { status, stdout, stderr } = await gemmatune([...words, '--max-new-tokens', '1', '--json']);
-    expect(stderr).toContain('2 conversations do not end in exactly one call and were not scored (lines 2, 4)');
+    expect(stderr).toContain('not scored: 2 conversations without exactly one call at the end (lines 2, 4)');
     expect(status).toBe(0);
     expect(JSON.parse(stdout).n_eval).toBe(2);
   });

@@ -86,7 +86,7 @@ describe('tokenize', () => {
     const before = await readFile(at('ids.jsonl'), 'utf8');
     expect(lines(before)).toHaveLength(1);
     await writeFile(at('texts.jsonl'), '{"text":"b"}\nnonsense\n');
-    const { status, stderr } = await gemmatune(call);
+    const { status, stderr } = await gemmatune([...call, '--overwrite']);
     expect(status).toBe(2);
     expect(stderr).toContain(`${at('texts.jsonl')} line 2: `);
     expect(await readFile(at('ids.jsonl'), 'utf8')).toBe(before);
@@ -419,7 +419,7 @@ describe.skipIf(!existsSync(MOBILE))('shared data siblings/mobile_actions.jsonl'
     const words = ['evaluate', '--model', at('mobile'), '--rows', MOBILE, '--max-new-tokens', '1', '--json'];
     const { status, stdout, stderr } = await gemmatune(words);
     expect(status).toBe(0);
-    expect(stderr).toContain('1 conversations do not end in exactly one call and were not scored (line 3)');
+    expect(stderr).toContain('not scored: 1 conversation without exactly one call at the end (line 3)');
     expect(JSON.parse(stdout).n_eval).toBe(2);
   });
 });
@@ -473,6 +473,6 @@ describe.skipIf(!existsSync(join(assets, 'model', 'model.safetensors')))('quicks
     expect(JSON.parse(again.stdout)).toEqual({ ...result, already: true });
     const another = await gemmatune([...call, '--max-steps', '1']);
     expect(another.status).toBe(2);
-    expect(another.stderr).toContain('choose another folder, or set --overwrite to replace it.');
+    expect(another.stderr).toContain('Choose another folder, or set --overwrite to replace it.');
   });
 });

@@ -13,7 +13,7 @@ export function overview(commands: Readonly<Record<string, { summary: string }>>
     '',
     ...lines,
     '',
-    'gemmatune COMMAND --help tells the options of a command. Start with: gemmatune quickstart',
+    'gemmatune help COMMAND tells the options of a command. Start with: gemmatune quickstart',
     '',
   ].join('\n');
 }

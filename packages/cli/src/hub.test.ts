@@ -300,8 +300,8 @@ describe('push', () => {
     expect(card).toContain('- Data set: train.jsonl\n- Rows trained on: 4\n- Rows held out: 4');
     expect(card).toContain('| `learningRate` | 0.0125 |');
     expect(card).toContain('| `maxSteps` | 2 |');
-    expect(card).toMatch(/\| `tool_accuracy` \| [\d.]+ \| [\d.]+ \|/);
-    expect(card).toContain('Measured on 2 rows that were not trained on, greedy, at most 2 new tokens, native format.');
+    expect(card).toMatch(/\| `tool_accuracy` \| [\d.]+ % \(\d of 2\) \| [\d.]+ % \(\d of 2\) \|/);
+    expect(card).toContain('Measured on 2 rows not trained on, greedy, at most 2 new tokens, native format.');
   });
 });
 

@@ -52,9 +52,9 @@ export async function withInterrupts(
     stop(signal);
   };
   const onPipe = (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error;
-    process.exit(DONE);
+    if (error.code === 'EPIPE') process.exit(DONE); // any other failure reaches the one who writes
   };
+  const onScreen = () => {}; // work does not end because nobody looks any more
   const onMessage = (message: unknown) => stop((message as StopMessage).stop);
   const onOrphaned = () => {
     stop('SIGTERM');
@@ -64,6 +64,7 @@ export async function withInterrupts(
 
   for (const signal of STOP_SIGNALS) process.on(signal, interrupt);
   process.stdout.on('error', onPipe);
+  process.stderr.on('error', onScreen);
   if (forked) {
     process.on('message', onMessage).on('disconnect', onOrphaned);
     process.channel?.unref(); // listening must not keep a rank alive that is done
@@ -75,6 +76,7 @@ export async function withInterrupts(
   } finally {
     for (const signal of STOP_SIGNALS) process.off(signal, interrupt);
     process.stdout.off('error', onPipe);
+    process.stderr.off('error', onScreen);
     process.off('message', onMessage).off('disconnect', onOrphaned);
   }
 }

@@ -4,13 +4,14 @@ import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { InputError, reasonOf, text, writeWhole } from '@gemmatune/base';
+import { flag, InputError, reasonOf, text, writeWhole } from '@gemmatune/base';
 import type { Context } from './command.js';
-import { write } from './output.js';
+import { refuseExisting, write } from './output.js';
 
 export const FILTER_OPTIONS = {
   in: text('JSON lines to read. Default: standard input.'),
   out: text('Where to write the results. Default: standard output.'),
+  overwrite: flag('Replace the file of --out.'),
 };
 
 export interface Line<T> {
@@ -29,11 +30,12 @@ const GROUP = 64;
  * @throws InputError naming the file and the line
  */
 export async function filterLines<T>(
-  { in: from, out: to }: { in: string | null; out: string | null },
+  { in: from, out: to, overwrite }: { in: string | null; out: string | null; overwrite: boolean },
   context: Context,
   parse: (text: string, where: string) => T,
   work: (lines: Line<T>[]) => Promise<unknown[]>,
 ): Promise<void> {
+  refuseExisting('--out', to, overwrite);
   const input = from === null ? context.stdin : await openForReading(from);
   const stop = () => input.destroy(context.signal.reason as Error);
   context.signal.addEventListener('abort', stop, { once: true });

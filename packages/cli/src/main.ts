@@ -2,7 +2,7 @@ import { nearestName, type OptionTable } from '@gemmatune/base';
 import type { Command, Context, Io } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { readConfig } from './config-file.js';
-import { DONE, exitStatus, explanation, INTERRUPTED, WRONG_INPUT } from './exit-status.js';
+import { DONE, exitStatus, explanation, INTERRUPTED } from './exit-status.js';
 import { commandHelp, overview } from './help.js';
 import { stoppedStatus, withInterrupts } from './interrupts.js';
 import { type Call, COMMON_OPTIONS, type Grammar, inFlags, parseWords, settle, UsageError } from './options.js';
@@ -19,25 +19,25 @@ export function main(argv: readonly string[], io?: Io): Promise<number> {
   return io ? run(argv, io) : withInterrupts((own) => run(argv, own));
 }
 
-async function run([name, ...words]: readonly string[], io: Io): Promise<number> {
-  if (name === undefined || name === '--help' || name === '-h' || name === 'help') {
-    await write(io.stdout, overview(COMMANDS, await version()));
-    return DONE;
-  }
-  if (name === '--version' || name === '-V') {
-    await write(io.stdout, `${await version()}\n`);
-    return DONE;
-  }
-  if (!Object.hasOwn(COMMANDS, name)) {
-    const nearest = nearestName(name, Object.keys(COMMANDS));
-    const hint = nearest === undefined ? 'gemmatune --help lists them' : `did you mean ${nearest}?`;
-    io.stderr.write(`gemmatune: '${name}' is no command; ${hint}\n`);
-    return WRONG_INPUT;
-  }
+async function run([name = '--help', ...words]: readonly string[], io: Io): Promise<number> {
+  if (name === 'help' && words.length > 0) return run([words[0]!, '--help'], io);
   let verbose = words.includes('--verbose');
-  let speaker = `gemmatune ${name}`;
+  let speaker = Object.hasOwn(COMMANDS, name) ? `gemmatune ${name}` : 'gemmatune';
   let options: OptionTable = {};
   try {
+    if (['--help', '-h', 'help'].includes(name)) {
+      await write(io.stdout, overview(COMMANDS, await version()));
+      return DONE;
+    }
+    if (['--version', '-V'].includes(name)) {
+      await write(io.stdout, `${await version()}\n`);
+      return DONE;
+    }
+    if (!Object.hasOwn(COMMANDS, name)) {
+      const nearest = nearestName(name, Object.keys(COMMANDS));
+      const hint = nearest === undefined ? 'gemmatune --help lists them' : `did you mean ${nearest}?`;
+      throw new UsageError(`'${name}' is no command; ${hint}`);
+    }
     const { summary, load } = COMMANDS[name as keyof typeof COMMANDS];
     const command = await load();
     ({ options } = command);

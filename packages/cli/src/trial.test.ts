@@ -74,9 +74,13 @@ describe('the same call again', () => {
   });
 
   it.each([
-    ['learning rate', ['--learning-rate', '0.02'], 'learningRate was 0.01, and now it is 0.02'],
-    ['device', ['--device', 'emulated', '--dtype', 'bfloat16'], 'device was "cpu", and now it is "emulated"'],
-    ['evaluation', ['--evaluate', '1', '--eval-file', 'EVAL'], 'evalFile was null, and now it is "'],
+    ['learning rate', ['--learning-rate', '0.02'], 'learningRate was 0.01, and now it is 0.02.'],
+    [
+      'device',
+      ['--device', 'emulated', '--dtype', 'bfloat16'],
+      'device was "cpu", and now it is "emulated"; dtype was "float32", and now it is "bfloat16".',
+    ],
+    ['evaluation', ['--evaluate', '1', '--eval-file', 'EVAL'], 'evalFile was none, and now it is train.jsonl'],
   ])('refuses the folder to a trial of another %s', async (_what, more, difference) => {
     const before = await readdir(at('whole'));
     const words = call('whole', ...more).map((word) => (word === 'EVAL' ? at('train.jsonl') : word));
@@ -93,12 +97,16 @@ describe('the same call again', () => {
     await writeFile(at('other.jsonl'), jsonl(rows.toReversed()));
     const words = (train: string) => call('whole').map((word) => (word === at('train.jsonl') ? at(train) : word));
     expect((await gemmatune(words('moved.jsonl'))).status).toBe(0);
-    expect((await gemmatune(words('other.jsonl'))).stderr).toMatch(/holds another trial: train was "[0-9a-f]{64}"/);
+    const { stderr: other } = await gemmatune(words('other.jsonl'));
+    expect(other).toContain('holds another trial: train was train.jsonl, and now it is other.jsonl. Choose');
+    await writeFile(at('train.jsonl'), jsonl(rows.toReversed()));
+    expect((await gemmatune(call('whole'))).stderr).toContain(': train (train.jsonl) has other content. Choose');
+    await writeFile(at('train.jsonl'), jsonl(rows));
     await cp(at('bare'), at('changed'), { recursive: true });
     const config = await readFile(at('bare', 'config.json'), 'utf8');
     await writeFile(at('changed', 'config.json'), `${config} `);
     const { stderr } = await gemmatune(call('whole').map((word) => (word === at('bare') ? at('changed') : word)));
-    expect(stderr).toContain('holds another trial: model was ');
+    expect(stderr).toContain('holds another trial: model was bare, and now it is changed. Choose');
   });
 
   it('starts anew with --overwrite', async () => {
@@ -173,5 +181,73 @@ describe('the process', () => {
     expect(status, stderr).toBe(expected);
     expect(checkpoints).toHaveLength(1);
     expect(stderr).not.toContain('Debugger');
+  });
+});
+
+describe('a file that is there', () => {
+  it('is not replaced by --log-file unasked, and nothing else is written', async () => {
+    await writeFile(at('notes.txt'), 'mine');
+    const words = call('unasked', '--log-file', at('notes.txt'), '--save-strategy', 'no');
+    for (let i = 0; i < 2; i++) {
+      const { status, stderr } = await gemmatune(words);
+      expect([status, stderr]).toEqual([
+        2,
+        expect.stringContaining(
+          `--log-file: ${at('notes.txt')} is there already; choose another name, or replace it with --overwrite.`,
+        ),
+      ]);
+      expect(await readFile(at('notes.txt'), 'utf8')).toBe('mine');
+      expect(await readdir(at('unasked'))).toEqual([]);
+    }
+    expect((await gemmatune([...words, '--overwrite'])).status).toBe(0);
+    expect(lines(await readFile(at('notes.txt'), 'utf8'))).toHaveLength(6);
+  });
+
+  it('is not replaced by --out and --predictions unasked', async () => {
+    await writeFile(at('mine.jsonl'), 'mine');
+    const tokenize = ['tokenize', '--model', TINY, '--out', at('mine.jsonl')];
+    const first = await gemmatune(tokenize, { input: '{"text":"a"}\n' });
+    expect(first.status).toBe(2);
+    expect(first.stderr).toContain(`--out: ${at('mine.jsonl')} is there already; `);
+    const evaluate = ['evaluate', '--model', TINY, '--rows', at('none.jsonl'), '--predictions', at('mine.jsonl')];
+    expect((await gemmatune(evaluate)).stderr).toContain(`--predictions: ${at('mine.jsonl')} is there already; `);
+    expect(await readFile(at('mine.jsonl'), 'utf8')).toBe('mine');
+    expect((await gemmatune([...tokenize, '--overwrite'], { input: '{"text":"a"}\n' })).status).toBe(0);
+    expect(await readFile(at('mine.jsonl'), 'utf8')).toMatch(/^{"input_ids":\[2,/);
+  });
+});
+
+describe('standard output', () => {
+  const shell = async (script: string) => {
+    const child = spawn('sh', ['-c', script, 'sh', process.execPath, PROGRAM], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let stderr = '';
+    child.stderr.on('data', (text) => {
+      stderr += text;
+    });
+    child.stdout.resume();
+    const [status] = await once(child, 'close');
+    return { status, stderr };
+  };
+
+  it('that is full is told in one sentence', async () => {
+    const { status, stderr } = await shell('"$1" "$2" --help > /dev/full');
+    expect(stderr).toBe(
+      'gemmatune: Standard output takes no more: no space is left on the disk; what was printed is not complete.\n',
+    );
+    expect(status).toBe(1);
+    const doctor = await shell('"$1" "$2" doctor --json > /dev/full');
+    expect(doctor.stderr).toMatch(/^gemmatune doctor: Standard output takes no more/);
+    expect(doctor.status).toBe(1);
+  });
+
+  it('whose reader has seen enough ends quietly', async () => {
+    expect(await shell('"$1" "$2" finetune --help | head -1')).toEqual({ status: 0, stderr: '' });
+  });
+
+  it('does not end work whose messages nobody can read', async () => {
+    const words = call('unread', '--save-strategy', 'no').map((word) => `'${word}'`);
+    const { status } = await shell(`"$1" "$2" ${words.join(' ')} 2> /dev/full`);
+    expect(status).toBe(0);
+    expect(existsSync(at('unread', 'result.json'))).toBe(true);
   });
 });

@@ -1,4 +1,5 @@
 /** The events of a run to the screen, to the log file and to stdout. */
+import { counted } from '@gemmatune/base';
 import type { DeviceOptions, FinetuneEvent, FinetuneResult } from '@gemmatune/run';
 import type { Context } from './command.js';
 import { metricsTable } from './evaluation-table.js';
@@ -6,6 +7,7 @@ import { DIVERGED, DONE, INTERRUPTED, PREEMPTED } from './exit-status.js';
 import { stoppedStatus } from './interrupts.js';
 import { LogFile } from './log-file.js';
 import { modelLines } from './open-model.js';
+import { refuseExisting } from './output.js';
 import { FinetuneScreen } from './terminal/finetune-screen.js';
 import { withProgress } from './terminal/progress.js';
 
@@ -14,6 +16,8 @@ export interface Watching {
   dtype: DeviceOptions['dtype'];
   /** Where every row of the log goes when it is made. */
   logFile?: string | null;
+  /** The log file may be replaced. */
+  overwrite?: boolean;
   /** What is printed at the end where it is not JSON. */
   forPeople?: (result: FinetuneResult) => string;
 }
@@ -22,7 +26,7 @@ export interface Watching {
 export async function watchRun(
   events: AsyncIterable<FinetuneEvent>,
   context: Context,
-  { dtype, logFile = null, forPeople = resultText }: Watching,
+  { dtype, logFile = null, overwrite = false, forPeople = resultText }: Watching,
 ): Promise<number> {
   let log: LogFile | null = null;
   let result: FinetuneResult | undefined;
@@ -35,7 +39,10 @@ export async function watchRun(
     await withProgress(context.stderr, async (progress) => {
       const screen = new FinetuneScreen(progress);
       for await (const event of events) {
-        if (event.type === 'begin' && logFile !== null) log = await LogFile.open(logFile, event.resume);
+        if (event.type === 'begin' && logFile !== null) {
+          refuseExisting('--log-file', logFile, overwrite || event.resume);
+          log = await LogFile.open(logFile, event.resume);
+        }
         if (event.type === 'log' || event.type === 'evaluate') await log?.put(event.row);
         if (event.type === 'result') result = event.result;
         if (event.type !== 'model') screen.show(event);
@@ -79,7 +86,7 @@ export function resultText({
   return [
     ...(already ? ['This trial is finished: its result, as it was.', ''] : []),
     ...lines,
-    `Trained ${global_step} updates, mean loss ${train_loss?.toFixed(4) ?? 'not finite'}.`,
+    `Trained ${counted(global_step, 'update')}, mean loss ${train_loss?.toFixed(4) ?? 'not finite'}.`,
     `Model:  ${output_dir}`,
     `Report: ${report}`,
     '',

@@ -1,22 +1,37 @@
-import type { Evaluation } from './evaluate.js';
-import { METRICS } from './metrics/index.js';
+import { METRICS, type MetricName, type Part } from './metrics/index.js';
+
+/** Scores as files keep them: names that this version does not know stay aside, and counts may be missing. */
+export interface KnownScores {
+  metrics: Readonly<Partial<Record<MetricName, number | null>>>;
+  counts?: Readonly<Partial<Record<MetricName, Part>>> | undefined;
+}
 
 export interface Comparison {
-  name: string;
+  name: MetricName;
   title: string;
   better: 'higher' | 'lower';
   before: number | null;
   after: number | null;
-  /** After is better, worse, or neither. */
-  change: 'better' | 'worse' | 'same';
+  /** After is better or worse; the same; or a ratio of other cases, such as the calls that could be read: then neither. */
+  change: 'better' | 'worse' | 'same' | 'other cases';
 }
 
 /** Metrics of two evaluations of the same rows, one beside the other. */
-export function compare(before: Evaluation['metrics'], after: Evaluation['metrics']): Comparison[] {
+export function compare(before: KnownScores, after: KnownScores): Comparison[] {
   return METRICS.map(({ name, title, better }) => {
-    const b = before[name] ?? null;
-    const a = after[name] ?? null;
-    const gain = a === null || b === null || a === b ? 0 : a > b === (better === 'higher') ? 1 : -1;
-    return { name, title, better, before: b, after: a, change: gain > 0 ? 'better' : gain < 0 ? 'worse' : 'same' };
+    const [b, a] = [before.metrics[name] ?? null, after.metrics[name] ?? null];
+    const [of, now] = [before.counts?.[name]?.weight, after.counts?.[name]?.weight];
+    return { name, title, better, before: b, after: a, change: changeOf(b, a, better, of !== now) };
   });
+}
+
+function changeOf(
+  before: number | null,
+  after: number | null,
+  better: Comparison['better'],
+  otherCases: boolean,
+): Comparison['change'] {
+  if (before === null || after === null || before === after) return 'same';
+  if (otherCases) return 'other cases';
+  return after > before === (better === 'higher') ? 'better' : 'worse';
 }

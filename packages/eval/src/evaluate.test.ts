@@ -4,10 +4,11 @@ import type { ToolRow } from '@gemmatune/schema';
 import { describe, expect, it } from 'vitest';
 import { firstBlock, tutorialName } from './call-block.js';
 import { compare } from './compare.js';
-import { score, scored } from './evaluate.js';
+import { scored } from './evaluate.js';
 import { METRICS } from './metrics/index.js';
 import { judge } from './prediction.js';
 import { questionOf } from './question.js';
+import { score } from './score.js';
 
 const tool = (name: string, parameters: object) => ({
   type: 'function' as const,
@@ -96,7 +97,9 @@ describe('native format', () => {
   it('pools over predictions: characters for TC-CER, arguments for precision', () => {
     const right = judge(questionOf(row, 'native'), call('set_alarm{city:<escape>Oslo<escape>,hour:7}'));
     const none = judge(questionOf(row, 'native'), '');
-    expect(score([right, none])).toMatchObject({
+    const { metrics: pooled, counts } = score([right, none]);
+    expect(counts.argument_recall).toEqual({ value: 2, weight: 4 });
+    expect(pooled).toMatchObject({
       tool_accuracy: 0.5,
       tc_cer: 0.5,
       argument_precision: 1,
@@ -143,10 +146,7 @@ it('the prompt ends where the model must go on, and holds no answer', () => {
 
 it('compares metric by metric, knowing which way is better', () => {
   const evaluation = (text: string) => scored([questionOf(row, 'native')], [text]);
-  const rows = compare(
-    evaluation('nothing').metrics,
-    evaluation(call('set_alarm{city:<escape>Oslo<escape>,hour:7}')).metrics,
-  );
+  const rows = compare(evaluation('nothing'), evaluation(call('set_alarm{city:<escape>Oslo<escape>,hour:7}')));
   const by = Object.fromEntries(rows.map((r) => [r.name, r.change]));
   expect(by).toMatchObject({
     tool_accuracy: 'better',
@@ -155,6 +155,15 @@ it('compares metric by metric, knowing which way is better', () => {
     schema_validity: 'same',
   });
   expect(rows.map((r) => r.name)).toEqual(METRICS.map((m) => m.name));
+});
+
+it('calls no metric better or worse that is a ratio of other cases', () => {
+  const invented = scored([questionOf(row, 'native')], [call('set_alarm{hour:7,a:1,b:2}')]);
+  const fewer = scored([questionOf(row, 'native')], [call('set_alarm{hour:8}')]);
+  const by = Object.fromEntries(compare(fewer, invented).map((r) => [r.name, r.change]));
+  expect(by).toMatchObject({ argument_precision: 'other cases', argument_recall: 'better', exact_match: 'same' });
+  const unknown = compare({ metrics: { tool_accuracy: 0 } }, { metrics: { tool_accuracy: 1 } });
+  expect(unknown[0]).toMatchObject({ name: 'tool_accuracy', change: 'better' });
 });
 
 const shared = fileURLToPath(new URL('../../../../shared/data/hermes_style/expected_rows.jsonl', import.meta.url));
@@ -167,7 +176,7 @@ it.skipIf(!existsSync(shared))(
       .map((line) => JSON.parse(line) as ToolRow);
     for (const format of ['native', 'tutorial'] as const) {
       const predictions = rows.map((r) => questionOf(r, format)).map((question) => judge(question, question.goldBlock));
-      const result = score(predictions);
+      const { metrics: result } = score(predictions);
       expect(result).toMatchObject({ tc_cer: 0, unknown_tool_rate: 0 });
       if (format === 'native')
         expect(result).toMatchObject({

@@ -1,8 +1,8 @@
 import type { GenerateRequest } from '@gemmatune/engine';
 import type { Tokenizer } from '@gemmatune/tokenizer';
-import { METRICS } from './metrics/index.js';
 import { judge, type Prediction } from './prediction.js';
 import type { Question } from './question.js';
+import { type Scores, score } from './score.js';
 
 /** What evaluation asks of a model: an engine Model, or anything that generates. */
 export interface Generates {
@@ -21,10 +21,8 @@ export interface EvaluateOptions {
   onProgress?: (done: number, total: number) => void;
 }
 
-export interface Evaluation {
+export interface Evaluation extends Scores {
   n_eval: number;
-  /** By metric name; null where no prediction could be scored. */
-  metrics: Record<string, number | null>;
   predictions: Prediction[];
 }
 
@@ -57,18 +55,7 @@ export async function answers(
 /** Each answer judged once, and all of them by every metric. */
 export function scored(questions: readonly Question[], texts: readonly string[]): Evaluation {
   const predictions = questions.map((question, i) => judge(question, texts[i]!));
-  return { n_eval: questions.length, metrics: score(predictions), predictions };
-}
-
-/** Scores predictions by every metric. */
-export function score(predictions: readonly Prediction[]): Record<string, number | null> {
-  return Object.fromEntries(
-    METRICS.map((metric) => {
-      const parts = predictions.map((p) => metric.score(p)).filter((part) => part !== null);
-      const weight = parts.reduce((sum, part) => sum + part.weight, 0);
-      return [metric.name, weight === 0 ? null : parts.reduce((sum, part) => sum + part.value, 0) / weight];
-    }),
-  );
+  return { n_eval: questions.length, ...score(predictions), predictions };
 }
 
 /** Token ids of a prompt. Templates write <bos> themselves: it is not added a second time. */

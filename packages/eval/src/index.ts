@@ -1,7 +1,7 @@
 /** Tool-call evaluation: questions of rows, answers generated, judged by every metric, compared. */
 export { firstBlock, tutorialName } from './call-block.js';
 export { characterErrors } from './cer.js';
-export { type Comparison, compare } from './compare.js';
+export { type Comparison, compare, type KnownScores } from './compare.js';
 export {
   answers,
   type EvaluateOptions,
@@ -10,10 +10,10 @@ export {
   evaluate,
   type Generates,
   STOP_TOKENS,
-  score,
   scored,
   stopIds,
 } from './evaluate.js';
-export { METRICS, type Metric } from './metrics/index.js';
+export { METRICS, type Metric, type MetricName, type Part } from './metrics/index.js';
 export { judge, type Prediction } from './prediction.js';
 export { type Question, questionOf } from './question.js';
+export { type Scores, score } from './score.js';

@@ -1,7 +1,7 @@
 import { isHubId } from './repo.js';
 
-/** Numbers by the name of the metric, such as `tool_accuracy` or `tc_cer`. */
-export type Metrics = Readonly<Record<string, number | null>>;
+/** Numbers, or what is to be shown, by the name of the metric, such as `tool_accuracy` or `tc_cer`. */
+export type Metrics = Readonly<Record<string, number | string | null>>;
 
 /** What a model card says; everything but the base model may be left out. */
 export interface ModelCard {
@@ -97,7 +97,8 @@ function table(head: string[], rows: string[][]): string {
 }
 
 /** Four digits after the point at most, and a dash for what was not measured. */
-function shown(value: number | null | undefined): string {
+function shown(value: number | string | null | undefined): string {
+  if (typeof value === 'string') return value;
   return value === null || value === undefined ? '-' : String(Number(value.toFixed(4)));
 }
 

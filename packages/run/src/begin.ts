@@ -50,7 +50,7 @@ export async function* begin(run: Run): AsyncGenerator<FinetuneEvent, Begun, und
   const { trial, course } = yield* downloaded(run, settings.dataset ?? '', (options) =>
     byFirst(ranks, 'trial', async () => {
       const identified = await identify(run, folder, options);
-      return { trial: identified, course: await courseIn(training, identified, known) };
+      return { trial: identified, course: known.trial ? await courseIn(training, identified) : FRESH };
     }),
   );
   if (course.course === 'finished') {
@@ -61,6 +61,10 @@ export async function* begin(run: Run): AsyncGenerator<FinetuneEvent, Begun, und
   const begun = course.course === 'begun' ? { resume: training.resume || true, overwrite: true } : {};
   const own = { ...training, ...begun };
   yield { type: 'begin', trial: trial.trial, resume: own.resume !== false };
+  await byFirst(ranks, 'the start of the trial', async () => {
+    if (training.overwrite) await rm(join(training.outputDir, 'result.json'), { force: true });
+    if (course.course === 'fresh') await writeTrial(training.outputDir, trial);
+  });
   return { folder, trial, finished: null, training: own };
 }
 
@@ -110,7 +114,8 @@ async function identify(run: Run, folder: string, downloads: Downloads): Promise
       ? { train: await sha256Of([train!]), evalFile: evalFile === null ? null : await sha256Of([evalFile]) }
       : { dataset: await sha256Of(await filesOf(run, downloads)), take, eval: evalRows, shuffle };
   const { format, evaluate, maxNewTokens, maxNewTokensAfter, dtype } = settings;
-  return trialOf({
+  const names = { train, evalFile, dataset, model: settings.model };
+  return trialOf(names, {
     version: await version(),
     model: await modelIdentity(folder),
     ...rows,
@@ -129,25 +134,19 @@ async function version(): Promise<string> {
   return (JSON.parse(text) as { version: string }).version;
 }
 
+const FRESH: Course = { course: 'fresh' };
+
 /**
- * How the run begins, remembered in its folder.
- * @throws InputError where the folder holds the work of another trial; with resume the trainer judges whether a checkpoint fits
+ * How the run begins in a folder that has a trial.
+ * @throws InputError where that is another one; with resume the trainer judges whether a checkpoint fits
  */
-async function courseIn(
-  { outputDir, overwrite, resume }: Settings['training'],
-  trial: Trial,
-  known: { trial: boolean },
-): Promise<Course> {
-  const course: Course = known.trial ? await courseOf(outputDir, trial) : { course: 'fresh' };
-  if (course.course === 'other') {
-    if (resume !== false) return { course: 'fresh' };
-    throw new InputError(
-      `The output folder ${outputDir} holds another trial: ${course.difference}; choose another folder, or set \`overwrite\` to replace it.`,
-    );
-  }
-  if (overwrite) await rm(join(outputDir, 'result.json'), { force: true });
-  if (course.course === 'fresh') await writeTrial(outputDir, trial);
-  return course;
+async function courseIn({ outputDir, resume }: Settings['training'], trial: Trial): Promise<Course> {
+  const course = await courseOf(outputDir, trial);
+  if (course.course !== 'other') return course;
+  if (resume !== false) return FRESH;
+  throw new InputError(
+    `The output folder ${outputDir} holds another trial: ${course.differences.join('; ')}. Choose another folder, or set \`overwrite\` to replace it.`,
+  );
 }
 
 export interface RowFiles {

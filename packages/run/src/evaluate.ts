@@ -1,4 +1,13 @@
-import { answers, type EvaluateOptions, type Evaluation, type Generates, type Question, scored } from '@gemmatune/eval';
+import {
+  answers,
+  type EvaluateOptions,
+  type Evaluation,
+  type Generates,
+  type MetricName,
+  type Question,
+  type Scores,
+  scored,
+} from '@gemmatune/eval';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import { ALONE, type Ranks, together } from '@gemmatune/train';
 
@@ -24,7 +33,11 @@ export async function evaluateOnRanks(
   );
 }
 
-/** `{n_eval, tool_accuracy, tc_cer, …}` */
-export function flat({ n_eval, metrics }: Evaluation): Record<string, number | null> {
-  return { n_eval, ...metrics };
-}
+/** An evaluation without its predictions, as results and records have it. */
+export type FlatScores = { n_eval: number } & Record<MetricName, number | null> & Pick<Scores, 'counts'>;
+
+/** The same as a file keeps it: of another version, perhaps. */
+export type KeptScores = Readonly<Partial<FlatScores>>;
+
+/** `{n_eval, tool_accuracy, tc_cer, …, counts}` */
+export const flat = ({ n_eval, metrics, counts }: Evaluation): FlatScores => ({ n_eval, ...metrics, counts });

@@ -1,4 +1,5 @@
 /** What the events of a run say, in lines for people. */
+import { counted } from '@gemmatune/base';
 import { DROP_REASONS, type EncodeReport, type PrepareReport } from '@gemmatune/data';
 import type { LogRow, PassPlan } from '@gemmatune/train';
 import type { ByRowsEvent, FinetuneEvent } from './events.js';
@@ -23,7 +24,7 @@ export function eventLines(event: FinetuneEvent): string[] {
     case 'start':
       return [
         ...(event.resumedFrom === null ? [] : [`Continuing from ${event.resumedFrom}, update ${event.step}.`]),
-        `${event.trainRows} rows, ${event.updatesPerEpoch} updates an epoch, ${event.maxSteps} in all.`,
+        `${counted(event.trainRows, 'row')}, ${counted(event.updatesPerEpoch, 'update')} an epoch, ${event.maxSteps} in all.`,
       ];
     case 'plan':
       return [`Plan: ${planText(event)}.`];
@@ -40,10 +41,10 @@ export function eventLines(event: FinetuneEvent): string[] {
 
 /** How many rows were read, used and dropped, and why. */
 export function preparedLines({ read, taken, malformed, train, eval: evaluation }: PrepareReport): string[] {
-  const lines = [`Read ${read} rows, took ${taken} of them after the shuffle.`];
+  const lines = [`Read ${counted(read, 'row')}, took ${taken} of them after the shuffle.`];
   if (malformed.count > 0)
     lines.push(
-      `Skipped ${malformed.count} malformed lines (${some(malformed.lines.map(({ line }) => line))}: ${malformed.lines[0]?.reason}).`,
+      `Skipped ${counted(malformed.count, 'malformed line')} (${some(malformed.lines.map(({ line }) => line))}: ${malformed.lines[0]?.reason}).`,
     );
   for (const [name, side] of Object.entries({ train, eval: evaluation })) {
     const reasons = DROP_REASONS.filter((why) => side.dropped[why].count > 0).map(
@@ -51,7 +52,7 @@ export function preparedLines({ read, taken, malformed, train, eval: evaluation 
     );
     if (side.rows > 0)
       lines.push(
-        `${name}: ${side.usable} of ${side.rows} rows usable${reasons.length ? `; dropped: ${reasons.join(', ')}` : ''}.`,
+        `${name}: ${side.usable} of ${counted(side.rows, 'row')} usable${reasons.length ? `; dropped: ${reasons.join(', ')}` : ''}.`,
       );
   }
   return lines;
@@ -60,18 +61,20 @@ export function preparedLines({ read, taken, malformed, train, eval: evaluation 
 /** What became of a file's rows, in one line, and which of them were cut or left out. */
 export function encodedLines(path: string, report: EncodeReport, maxLength: number): string[] {
   const { rows, kept, tooLong, truncated, noTargets, tokens, targets } = report;
-  const lines = [`${path}: ${kept} of ${rows} rows, ${tokens} tokens, ${targets} of them to learn.`];
+  const lines = [
+    `${path}: ${kept} of ${counted(rows, 'row')}, ${counted(tokens, 'token')}, ${targets.toLocaleString('en')} of them to learn.`,
+  ];
   if (tooLong.length > 0)
     lines.push(
-      `  ${tooLong.length} are longer than max-length ${maxLength} (${some(tooLong)}): ${truncated.length} were cut, ${tooLong.length - truncated.length} left out.`,
+      `  ${counted(tooLong.length, 'row')} longer than max-length ${maxLength} (${some(tooLong)}): ${truncated.length} cut, ${tooLong.length - truncated.length} left out.`,
     );
   if (noTargets.length > 0)
-    lines.push(`  ${noTargets.length} had nothing to learn within it and were left out (${some(noTargets)}).`);
+    lines.push(`  ${counted(noTargets.length, 'row')} left out, with nothing to learn within it (${some(noTargets)}).`);
   return lines;
 }
 
 export const notAskedLine = (path: string, lines: readonly number[]): string =>
-  `${path}: ${lines.length} conversations do not end in exactly one call and were not scored (${some(lines)}).`;
+  `${path}: not scored: ${counted(lines.length, 'conversation')} without exactly one call at the end (${some(lines)}).`;
 
 /** Line numbers, the first few. */
 export function some(lines: readonly number[], most = 8): string {
@@ -86,13 +89,13 @@ export function byRowsText({ rows, decided, itemsPerUpdate, packed }: Omit<ByRow
   const items = packed ? 'packs' : 'rows';
   const parts: string[] = [];
   if (learningRate !== undefined) parts.push(`learning rate ${learningRate}`);
-  if (numTrainEpochs !== undefined) parts.push(`${numTrainEpochs} ${numTrainEpochs === 1 ? 'epoch' : 'epochs'}`);
+  if (numTrainEpochs !== undefined) parts.push(counted(numTrainEpochs, 'epoch'));
   if (batch !== undefined && batch !== itemsPerUpdate) parts.push(`${batch} ${items} a micro-batch`);
   if (batch !== undefined) parts.push(`${itemsPerUpdate} ${items} an update`);
   if (lrSchedulerType !== undefined) parts.push(`${lrSchedulerType} schedule`);
   if (warmupRatio !== undefined)
     parts.push(`warm-up in ${Number((100 * warmupRatio).toPrecision(3))} % of the updates`);
-  return parts.length === 0 ? null : `${rows} rows: ${parts.join(', ')}; why: docs/settings.md`;
+  return parts.length === 0 ? null : `${counted(rows, 'row')}: ${parts.join(', ')}; why: docs/settings.md`;
 }
 
 const RECOMPUTED = {
@@ -107,7 +110,7 @@ export function planText({ passes, tokens, bytes, available, recompute }: PassPl
   const memory = bytes === null || available === null ? '' : `, ${gigabytes(bytes)} of ${gigabytes(available)} GB`;
   const how = recompute === null ? '' : `; ${RECOMPUTED[recompute]}`;
   const count = passes === 1 ? '1 pass' : `up to ${passes} passes`;
-  return `${count} of up to ${tokens.toLocaleString('en')} tokens an update${memory}${how}`;
+  return `${count} of up to ${counted(tokens, 'token')} an update${memory}${how}`;
 }
 
 const SHOWN = [

@@ -1,8 +1,7 @@
 import type { EncodeReport, PrepareReport } from '@gemmatune/data';
 import type { Evaluation } from '@gemmatune/eval';
 import type { LogRow, RowSettings, TrainEvent } from '@gemmatune/train';
-
-type Metrics = Record<string, number | null>;
+import type { FlatScores } from './evaluate.js';
 
 /** What `for await (const event of finetune(options))` hears: the run's own events, and the trainer's while it trains. */
 export type FinetuneEvent =
@@ -55,8 +54,8 @@ export interface FinetuneResult {
   eval_rows: number;
   /** Options that were left out and followed from the number of rows, with their values. */
   by_rows: Partial<RowSettings>;
-  before: Metrics | null;
-  after: Metrics | null;
+  before: FlatScores | null;
+  after: FlatScores | null;
   /** Trained on, earlier parts of a resumed run included. */
   tokens: number;
   /** Of training, likewise where the run completed; else of this process. */

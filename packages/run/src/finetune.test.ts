@@ -63,7 +63,7 @@ describe('a run', () => {
     ]);
     expect(result).toMatchObject({ status: 'completed', global_step: 3, train_rows: 6, eval_rows: 2 });
     expect(result.before).toMatchObject({ n_eval: 2 });
-    expect(result.after).toEqual({ n_eval: 2, ...judged[1]!.evaluation.metrics });
+    expect(result.after).toEqual({ n_eval: 2, ...judged[1]!.evaluation.metrics, counts: judged[1]!.evaluation.counts });
     expect(JSON.parse(await readFile(at('whole', 'result.json'), 'utf8'))).toEqual(result);
     expect(result.trial).toBe((events[0] as FinetuneEvent & { type: 'begin' }).trial);
     const again = await heard(optionsOf('whole'));

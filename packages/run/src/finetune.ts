@@ -5,7 +5,7 @@ import { type Group, Model } from '@gemmatune/engine';
 import type { Question } from '@gemmatune/eval';
 import { ALONE, type PassPlan, type TrainEvent, Trainer } from '@gemmatune/train';
 import { type Begun, begin, type RowFiles, type Run, rowFiles } from './begin.js';
-import { evaluateOnRanks, flat } from './evaluate.js';
+import { evaluateOnRanks, type FlatScores, flat } from './evaluate.js';
 import { planText } from './event-lines.js';
 import type { FinetuneEvent, When } from './events.js';
 import { describeModel, ModelText, readModelConfig } from './model.js';
@@ -176,7 +176,7 @@ async function* asked(
   model: Model,
   { source, questions }: Rows,
   when: When,
-): AsyncGenerator<FinetuneEvent, Record<string, number | null> | null, undefined> {
+): AsyncGenerator<FinetuneEvent, FlatScores | null, undefined> {
   if (questions.length === 0) return null;
   const { maxNewTokens, maxNewTokensAfter } = settings;
   const tokenizer = await source.tokenizer();

@@ -1,5 +1,5 @@
 /** A whole fine-tuning run, and its parts: `finetune(options)` tells what it does as events; nothing here prints. */
-export { evaluateOnRanks, flat } from './evaluate.js';
+export { evaluateOnRanks, type FlatScores, flat } from './evaluate.js';
 export { byRowsText, encodedLines, eventLines, notAskedLine, planText, preparedLines, some } from './event-lines.js';
 export type { BeginEvent, ByRowsEvent, FinetuneEvent, FinetuneResult, When } from './events.js';
 export { type FinetuneContext, finetune } from './finetune.js';
@@ -23,6 +23,6 @@ export {
 export { type Questions, questionsOption, readQuestions } from './questions.js';
 export type { RunRanks } from './ranks.js';
 export { cardOf, readRunRecord } from './record.js';
-export { duration, megabytes, percent } from './report/numbers.js';
+export { duration, megabytes, ratio } from './report/numbers.js';
 export { seriesOf } from './report/page.js';
 export { encodedRows, encodeOptions } from './rows.js';

@@ -1,7 +1,7 @@
 /** What everything that needs a model does: judge the device, load weights, tokenizer and template. */
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError } from '@gemmatune/base';
+import { counted, InputError } from '@gemmatune/base';
 import {
   type DeviceDescription,
   type DeviceSpec,
@@ -41,7 +41,7 @@ export function describeModel(model: Model, { dtype }: Pick<DeviceOptions, 'dtyp
 function placeOf({ device, deviceIndex }: Model): string {
   if (device === 'cpu') {
     const { instructionSet, cores } = systemInfo();
-    return `cpu (${instructionSet}, ${cores} cores)`;
+    return `cpu (${instructionSet}, ${counted(cores, 'core')})`;
   }
   const gpu = devices(device).devices.find((each) => each.device === `${device}:${deviceIndex}`);
   return `${device}:${deviceIndex}${gpu ? ` (${describeGpu(gpu)})` : ''}`;

@@ -1,5 +1,5 @@
 /** What a model is asked in an evaluation: rows of prepare, and conversations that end in one call. */
-import { InputError, required } from '@gemmatune/base';
+import { counted, InputError, required } from '@gemmatune/base';
 import { readTrainingRows } from '@gemmatune/data';
 import { type Question, questionOf } from '@gemmatune/eval';
 import { exactJson, printExactJson, type ToolRow, type TrainingRow } from '@gemmatune/schema';
@@ -47,7 +47,7 @@ export async function readQuestions(
   }
   if (questions.length === 0)
     throw new InputError(
-      `${path}: found ${leftOut.length} conversations, none of which ends in an assistant turn with exactly one call; expected at least one to score.`,
+      `${path}: found ${counted(leftOut.length, 'conversation')}, none of which ends in an assistant turn with exactly one call; expected at least one to score.`,
     );
   return { questions, leftOut };
 }

@@ -1,6 +1,9 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError, readJsonIfThere, writeWhole } from '@gemmatune/base';
+import { METRICS } from '@gemmatune/eval';
 import type { Metrics, ModelCard } from '@gemmatune/hub';
+import type { KeptScores } from './evaluate.js';
+import { ratio } from './report/numbers.js';
 
 const FILE = 'gemmatune.json';
 
@@ -12,8 +15,8 @@ export interface RunRecord {
   eval_rows: number;
   settings: Record<string, string | number | boolean | null>;
   /** Metrics on the same rows before and after training, and what they were measured on. */
-  before?: Metrics;
-  after?: Metrics;
+  before?: KeptScores;
+  after?: KeptScores;
   evaluation?: string;
 }
 
@@ -38,11 +41,15 @@ export function cardOf(name: string, record: RunRecord): ModelCard {
     trainRows: train_rows,
     evalRows: eval_rows,
     settings,
-    ...(before && { before }),
-    ...(after && { after }),
+    ...(before && { before: inWords(before) }),
+    ...(after && { after: inWords(after) }),
     ...(evaluation && { evaluation }),
   };
 }
+
+/** Each metric in percent, and of how many. */
+const inWords = (scores: KeptScores): Metrics =>
+  Object.fromEntries(METRICS.map(({ name }) => [name, ratio(scores[name], scores.counts?.[name])]));
 
 /** A Hub id as it is, a path by its last part. */
 export function publicName(spec: string): string {

@@ -8,6 +8,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { InputError, readJsonIfThere, reasonOf, writeWhole } from '@gemmatune/base';
 import { occupants, type RowSettings } from '@gemmatune/train';
+import { publicName } from './record.js';
 
 /** What decides a result, by name. */
 export type TrialParts = Readonly<Record<string, string | number | boolean | null>>;
@@ -17,6 +18,8 @@ export interface Trial {
   trial: string;
   /** What was given: null where an option was left to the number of rows, which are not read yet. */
   made_of: TrialParts;
+  /** What those files are called whose content is a part. */
+  names: Readonly<Record<string, string | null>>;
   /** Of a finished trial: what their number decided. */
   by_rows?: Partial<RowSettings>;
 }
@@ -24,9 +27,12 @@ export interface Trial {
 const TRIAL_FILE = 'trial.json';
 const RESULT_FILE = 'result.json';
 
-export function trialOf(parts: TrialParts): Trial {
+/** @param names of the files among the parts, as they are given; the name alone is kept */
+export function trialOf(names: Readonly<Record<string, string | null>>, parts: TrialParts): Trial {
   const made_of = Object.fromEntries(Object.entries(parts).sort(([a], [b]) => (a < b ? -1 : 1)));
-  return { trial: createHash('sha256').update(JSON.stringify(made_of)).digest('hex'), made_of };
+  const known = Object.entries(names).map(([part, name]) => [part, name === null ? null : publicName(name)]);
+  const trial = createHash('sha256').update(JSON.stringify(made_of)).digest('hex');
+  return { trial, made_of, names: Object.fromEntries(known) };
 }
 
 /**
@@ -37,26 +43,39 @@ export type Course =
   | { course: 'fresh' }
   | { course: 'begun' }
   | { course: 'finished'; result: Record<string, unknown> }
-  | { course: 'other'; difference: string };
+  | { course: 'other'; differences: string[] };
 
 /** What is to be done about a trial in a folder that may hold one. */
-export async function courseOf(folder: string, { trial, made_of }: Trial): Promise<Course> {
+export async function courseOf(folder: string, now: Trial): Promise<Course> {
+  const { trial } = now;
   const there = (await readTrialJson(join(folder, TRIAL_FILE))) as Trial | undefined;
   if (there === undefined) return { course: 'fresh' };
   if (there.trial !== trial) {
     if ((await occupants(folder)).length === 0) return { course: 'fresh' };
-    return { course: 'other', difference: firstDifference(there.made_of, made_of) };
+    return { course: 'other', differences: differences(there, now) };
   }
   const result = (await readTrialJson(join(folder, RESULT_FILE))) as Record<string, unknown> | undefined;
   if (result?.trial === trial && existsSync(join(folder, 'model.safetensors'))) return { course: 'finished', result };
   return { course: 'begun' };
 }
 
-function firstDifference(then: TrialParts, now: TrialParts): string {
-  const names = [...new Set([...Object.keys(now), ...Object.keys(then)])];
-  const name = names.find((each) => then[each] !== now[each])!;
-  const shown = (parts: TrialParts) => (Object.hasOwn(parts, name) ? JSON.stringify(parts[name]) : 'not there');
-  return `${name} was ${shown(then)}, and now it is ${shown(now)}`;
+/** Every part in which two trials differ, in words. */
+function differences(then: Trial, now: Trial): string[] {
+  const parts = [...new Set([...Object.keys(now.made_of), ...Object.keys(then.made_of)])];
+  return parts
+    .filter((part) => then.made_of[part] !== now.made_of[part])
+    .map((part) => {
+      const [before, after] = [shownPart(then, part), shownPart(now, part)];
+      return before === after
+        ? `${part} (${after}) has other content`
+        : `${part} was ${before}, and now it is ${after}`;
+    });
+}
+
+/** A file by its name, anything else by its value. */
+function shownPart({ made_of, names = {} }: Trial, part: string): string {
+  if (!Object.hasOwn(made_of, part)) return 'not there';
+  return made_of[part] === null ? 'none' : (names[part] ?? JSON.stringify(made_of[part]));
 }
 
 export async function writeTrial(folder: string, trial: Trial): Promise<void> {

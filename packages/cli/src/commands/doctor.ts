@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises';
 import { availableParallelism, cpus, freemem, release, totalmem } from 'node:os';
 import { join } from 'node:path';
+import { counted } from '@gemmatune/base';
 import { type DeviceDescription, devices, systemInfo } from '@gemmatune/engine';
 import { hubCacheDir, resolveToken } from '@gemmatune/hub';
 import { describeGpu, megabytes } from '@gemmatune/run';
@@ -15,7 +16,7 @@ export const doctor = command({
       node: process.version,
       platform: `${process.platform}-${process.arch}, ${release()}`,
       glibc: glibc(),
-      cpu: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${availableParallelism()} cores for this process`,
+      cpu: `${cpus()[0]?.model.trim() ?? 'unknown'}, ${counted(availableParallelism(), 'core')} for this process`,
       memory: `${megabytes(freemem())} free of ${megabytes(totalmem())}`,
     };
     const { core, gpus } = nativeCore();
@@ -52,7 +53,7 @@ function nativeCore(): { core: Record<string, string>; gpus: DeviceDescription[]
   const cuda = devices('cuda');
   const emulated = backends.includes('emulated') ? devices('emulated').devices : [];
   const core = {
-    native_core: `loaded, ${cores} threads, kernels for ${instructionSet}`,
+    native_core: `loaded, ${counted(cores, 'thread')}, kernels for ${instructionSet}`,
     dtype: fastBfloat16 ? 'bfloat16 (multiplied in hardware)' : 'float32 (this CPU has no bfloat16 instructions)',
     backends: backends.join(', '),
     cuda: [

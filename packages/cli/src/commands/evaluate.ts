@@ -1,9 +1,10 @@
-import { integer, text, writeWhole } from '@gemmatune/base';
+import { counted, flag, integer, text, writeWhole } from '@gemmatune/base';
 import type { Evaluation } from '@gemmatune/eval';
 import { DEVICE_OPTIONS, flat, formatOption, modelOption, questionsOption } from '@gemmatune/run';
 import { askAll, askedOf } from '../ask.js';
 import { command } from '../command.js';
 import { metricsTable } from '../evaluation-table.js';
+import { refuseExisting } from '../output.js';
 
 export const evaluate = command({
   usage: '--model M --rows F [--n 50] [--max-new-tokens 128] [--format native|tutorial] [--predictions FILE]',
@@ -14,9 +15,11 @@ export const evaluate = command({
     maxNewTokens: integer('Most tokens to generate for a row.', 128, { min: 1 }),
     format: formatOption,
     predictions: text('File for every generation beside its gold call, as JSON lines.'),
+    overwrite: flag('Replace the file of --predictions.'),
     ...DEVICE_OPTIONS,
   },
-  async run({ n, predictions, ...options }, context) {
+  async run({ n, predictions, overwrite, ...options }, context) {
+    refuseExisting('--predictions', predictions, overwrite);
     const asked = await askedOf(options, n, context);
     const evaluated = () => askAll(asked, 'Evaluating', options, context);
     const evaluation =
@@ -29,7 +32,7 @@ export const evaluate = command({
           });
     const result = flat(evaluation);
     await context.print(
-      context.json ? `${JSON.stringify(result)}\n` : `${metricsTable({ [`${result.n_eval} rows`]: result })}\n`,
+      context.json ? `${JSON.stringify(result)}\n` : `${metricsTable({ [counted(result.n_eval, 'row')]: result })}\n`,
     );
     return undefined;
   },

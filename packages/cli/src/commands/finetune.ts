@@ -50,18 +50,18 @@ export const finetune = command({
     (name) => !Object.hasOwn(TRAIN_OPTIONS, name) && !Object.hasOwn(TRAIN_OPTION_ALIASES, name),
   ),
   async run(given, context) {
-    const { logFile } = given;
+    const { dtype, logFile, overwrite } = given;
     const wanted = optionsOf(given, context);
     const place = findPlace(given, process.env, process.ppid);
     if (place.kind === 'alone')
-      return watchRun(run(wanted, { signal: context.signal }), context, { dtype: given.dtype, logFile });
+      return watchRun(run(wanted, { signal: context.signal }), context, { dtype, logFile, overwrite });
     if (place.kind === 'rank')
       return asRank(place, given, context, (group, own) => {
         const device = deviceOf(given.device, place);
         const threads = threadsOf(given.threads, place);
         const ranks = { group, firstOfMachine: place.localRank === 0 };
         const events = run({ ...wanted, device, threads }, { signal: context.signal, ranks });
-        return watchRun(events, own, { dtype: given.dtype, logFile: place.rank === 0 ? logFile : null });
+        return watchRun(events, own, { dtype, logFile: place.rank === 0 ? logFile : null, overwrite });
       });
     const { stdout, stderr, signal, words } = context;
     return launch({ words: ['finetune', ...words], place, stdout, stderr, signal });

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { flag, integer } from '@gemmatune/base';
+import { counted, flag, integer } from '@gemmatune/base';
 import { Model, readModelTensors, type TensorEntry, textTensors } from '@gemmatune/engine';
 import { ModelText, megabytes, readModelConfig, trainingMemory } from '@gemmatune/run';
 import { command } from '../command.js';
@@ -54,11 +54,11 @@ export const inspect = command({
         Array.isArray(value) ? value.join(', ') : String(value),
       ]);
       for (const { name, dtypes, tensors: held, bytes } of files)
-        lines.push([name, `${held} tensors in ${dtypes.join(' and ')}, ${megabytes(bytes)}`]);
+        lines.push([name, `${counted(held, 'tensor')} in ${dtypes.join(' and ')}, ${megabytes(bytes)}`]);
       for (const [dtype, { training, with_gradient_checkpointing: less }] of Object.entries(memory))
         lines.push([
           `training in ${dtype}`,
-          `about ${megabytes(training!)} with ${tokens} tokens a micro-batch, ${megabytes(less!)} with gradient checkpointing`,
+          `about ${megabytes(training!)} with ${counted(tokens, 'token')} a micro-batch, ${megabytes(less!)} with gradient checkpointing`,
         ]);
       await context.print(`${table([['what', 'value'], ...lines])}\n`);
       const shapesOf = parameters.map(({ name, shape }) => [name, shape.join(' x ')]);

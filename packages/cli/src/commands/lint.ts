@@ -1,4 +1,4 @@
-import { choice, flag, integer, required, text } from '@gemmatune/base';
+import { choice, counted, flag, integer, required, text } from '@gemmatune/base';
 import {
   encodeOptions,
   formatOption,
@@ -44,12 +44,12 @@ export const lint = command({
 });
 
 function forPeople(path: string, { rows, problems }: LintReport): string {
-  if (problems.length === 0) return `${path}: ${rows} rows, nothing wrong with them.\n`;
+  if (problems.length === 0) return `${path}: ${counted(rows, 'row')}, nothing wrong.\n`;
   const lines = problems.map(({ kind, count: times, lines: where, example }) => [
     String(times),
     PROBLEMS[kind],
     some(where),
     example.length > 100 ? `${example.slice(0, 97)}...` : example,
   ]);
-  return `${path}: ${rows} rows\n${table([['rows', 'problem', 'where', 'for example'], ...lines])}\n`;
+  return `${path}: ${counted(rows, 'row')}\n${table([['rows', 'problem', 'where', 'for example'], ...lines])}\n`;
 }

@@ -1,4 +1,4 @@
-import { InputError, integer } from '@gemmatune/base';
+import { counted, InputError, integer } from '@gemmatune/base';
 import { METRICS, type Prediction } from '@gemmatune/eval';
 import { DEVICE_OPTIONS, formatOption, modelOption, questionsOption } from '@gemmatune/run';
 import { askAll, askedOf } from '../ask.js';
@@ -20,7 +20,7 @@ export const predict = command({
     const questions = asked.questions.slice(index);
     if (questions.length === 0)
       throw new InputError(
-        `${options.rows}: found ${asked.questions.length} rows, expected more than --index ${index}.`,
+        `${options.rows}: found ${counted(asked.questions.length, 'row')}, expected more than --index ${index}.`,
       );
     const evaluation = await askAll({ ...asked, questions }, 'Generating', options, context);
     const prediction = evaluation.predictions[0]!;

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { flag, integer, naming, optional, required, text } from '@gemmatune/base';
+import { counted, flag, integer, naming, optional, required, text } from '@gemmatune/base';
 import { prepareFiles } from '@gemmatune/data';
 import { encodedRows, ModelText, preparedLines, readModelConfig } from '@gemmatune/run';
 import { prepareOutput } from '@gemmatune/train';
@@ -34,7 +34,7 @@ export const prepare = command({
     await context.print(
       context.json
         ? `${JSON.stringify({ ...report, ...(tokens && { tokens }) })}\n`
-        : `${out}: ${report.train.usable} rows to train on, ${report.eval.usable} to evaluate on\n`,
+        : `${out}: ${counted(report.train.usable, 'row')} to train on, ${report.eval.usable} to evaluate on\n`,
     );
     return undefined;
   },

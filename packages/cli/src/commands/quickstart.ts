@@ -10,10 +10,6 @@ import { resultText, watchRun } from '../watch-run.js';
 
 /** The tiny base model, its rows and settings: `model/`, `train.jsonl`, `eval.jsonl`, `settings.json`. */
 const ASSETS = fileURLToPath(new URL('../../assets/quickstart', import.meta.url));
-/** How this program is called here: from a checkout, or from where it was installed. */
-const PROGRAM = existsSync(new URL('../../../../pnpm-workspace.yaml', import.meta.url))
-  ? 'npx pnpm gemmatune'
-  : 'npx gemmatune';
 const DEFAULT_OUTPUT = 'gemmatune-quickstart';
 const NAMES = { model: 'the tiny model of gemmatune quickstart', data: 'the rows of gemmatune quickstart' };
 
@@ -54,8 +50,8 @@ function forPeople(result: FinetuneResult): string {
   if (result.status !== 'completed') return resultText(result);
   return [
     resultText(result),
-    `Look at one call:  ${PROGRAM} predict --model ${result.output_dir} --rows ${relative('', join(ASSETS, 'eval.jsonl'))} --index 0`,
-    `The real model:    HF_TOKEN=… ${PROGRAM} finetune --model google/functiongemma-270m-it \\`,
+    `Look at one call:  npx gemmatune predict --model ${result.output_dir} --rows ${relative('', join(ASSETS, 'eval.jsonl'))} --index 0`,
+    `The real model:    HF_TOKEN=… npx gemmatune finetune --model google/functiongemma-270m-it \\`,
     '                     --dataset interstellarninja/hermes_reasoning_tool_use --take 3000 --eval 300 --evaluate 50 --output-dir my-model',
     '',
   ].join('\n');

@@ -2,7 +2,7 @@
 export function table(rows: readonly (readonly string[])[]): string {
   const columns = Math.max(...rows.map((row) => row.length));
   const widths = Array.from({ length: columns }, (_, c) => Math.max(...rows.map((row) => (row[c] ?? '').length)));
-  const numeric = widths.map((_, c) => rows.slice(1).every((row) => /^[-+]?[\d.,%\s-]*$/.test(row[c] ?? '')));
+  const numeric = widths.map((_, c) => rows.slice(1).every((row) => /^[-+]?[\d.,%\s()of-]*$/.test(row[c] ?? '')));
   const line = (row: readonly string[]) =>
     widths
       .map((width, c) => (numeric[c] ? (row[c] ?? '').padStart(width) : (row[c] ?? '').padEnd(width)))

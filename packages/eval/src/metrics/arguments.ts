@@ -19,13 +19,13 @@ function compare(p: Prediction): { right: number; predicted: number; gold: numbe
 type Counts = ReturnType<typeof compare>;
 
 /** A metric whose score is one count out of another; null where there is nothing to count. */
-function share(
-  name: string,
+function share<const Name extends string>(
+  name: Name,
   title: string,
   better: Metric['better'],
   value: keyof Counts,
   weight: keyof Counts,
-): Metric {
+): Metric<Name> {
   const score = (p: Prediction) => {
     const counts = compare(p);
     return counts[weight] === 0 ? null : { value: counts[value], weight: counts[weight] };

@@ -3,7 +3,7 @@ import { toolOf } from '../prediction.js';
 import { hit, type Metric } from './metric.js';
 
 /** The whole generation is one readable call with the gold name and exactly the gold arguments (as values, in any order). */
-export const exactMatch: Metric = {
+export const exactMatch: Metric<'exact_match'> = {
   name: 'exact_match',
   title: 'exactly the gold call',
   better: 'higher',
@@ -11,7 +11,7 @@ export const exactMatch: Metric = {
 };
 
 /** At least one call, and every call can be read back. */
-export const parseRate: Metric = {
+export const parseRate: Metric<'parse_rate'> = {
   name: 'parse_rate',
   title: 'readable calls',
   better: 'higher',
@@ -19,7 +19,7 @@ export const parseRate: Metric = {
 };
 
 /** The first call names a tool that was not on offer. */
-export const unknownTool: Metric = {
+export const unknownTool: Metric<'unknown_tool_rate'> = {
   name: 'unknown_tool_rate',
   title: 'tool not on offer',
   better: 'lower',

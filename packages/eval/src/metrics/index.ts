@@ -19,4 +19,6 @@ export const METRICS = [
   schemaValidity,
 ] as const satisfies readonly Metric[];
 
-export type { Metric } from './metric.js';
+export type MetricName = (typeof METRICS)[number]['name'];
+
+export type { Metric, Part } from './metric.js';

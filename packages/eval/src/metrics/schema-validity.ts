@@ -34,7 +34,7 @@ function lowerCaseTypes(schema: unknown): unknown {
 }
 
 /** The first call's arguments are valid under its tool's JSON Schema; null where there is no call, no such tool or no usable schema. */
-export const schemaValidity: Metric = {
+export const schemaValidity: Metric<'schema_validity'> = {
   name: 'schema_validity',
   title: 'arguments valid under the schema',
   better: 'higher',

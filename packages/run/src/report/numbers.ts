@@ -1,8 +1,15 @@
 /** Numbers as people read them, in reports and on screens. */
+import type { Part } from '@gemmatune/eval';
 
 /** A metric: rates between 0 and 1 in percent, a dash for what was not measured. */
 export function percent(value: number | null | undefined): string {
   return value === null || value === undefined ? '-' : `${(value * 100).toFixed(1)} %`;
+}
+
+/** The same with what it is a ratio of, where that is known: `81.6 % (40 of 49)`. */
+export function ratio(value: number | null | undefined, of: Part | undefined): string {
+  const count = (n: number) => n.toLocaleString('en');
+  return percent(value) + (of === undefined || of.weight === 0 ? '' : ` (${count(of.value)} of ${count(of.weight)})`);
 }
 
 /** Seconds: 42 s, 3 min 05 s, 2 h 10 min. */

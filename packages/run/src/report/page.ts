@@ -1,11 +1,10 @@
 /** report.html: one page that needs nothing else, to look at, keep and send on. */
 import { compare } from '@gemmatune/eval';
 import type { LogRow } from '@gemmatune/train';
+import type { KeptScores } from '../evaluate.js';
 import { escapeHtml } from './escape.js';
-import { percent } from './numbers.js';
+import { ratio } from './numbers.js';
 import { linePlot, type Series } from './plot.js';
-
-type Metrics = Readonly<Record<string, number | null>>;
 
 export interface Report {
   title: string;
@@ -14,8 +13,8 @@ export interface Report {
   logHistory: readonly LogRow[];
   settings: Readonly<Record<string, unknown>>;
   /** Metrics on the same rows before and after, as far as they were measured. */
-  before?: Metrics | undefined;
-  after?: Metrics | undefined;
+  before?: KeptScores | undefined;
+  after?: KeptScores | undefined;
 }
 
 /** What is plotted: the title, and the keys of log_history. */
@@ -79,10 +78,12 @@ function shown(value: unknown): string {
   return large ? value.toLocaleString('en-US') : (JSON.stringify(value) ?? '');
 }
 
-function metricTable(before: Metrics, after: Metrics): string {
-  const rows = compare(before, after).map(({ title, better, before: b, after: a, change }) => {
+function metricTable(before: KeptScores, after: KeptScores): string {
+  const known = (scores: KeptScores) => ({ metrics: scores, counts: scores.counts });
+  const rows = compare(known(before), known(after)).map(({ name, title, better, before: b, after: a, change }) => {
     const hint = better === 'lower' ? ' <small>(lower is better)</small>' : '';
-    const cells = [percent(b), percent(a), points(b, a), change === 'same' ? '' : change];
+    const shown = [ratio(b, before.counts?.[name]), ratio(a, after.counts?.[name])];
+    const cells = [...shown, points(b, a), change === 'same' ? '' : change];
     return `<tr class="${change}"><th scope="row">${escapeHtml(title)}${hint}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
   });
   const head = ['', 'before', 'after', 'points', ''].map((name) => `<th scope="col">${name}</th>`).join('');

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeWhole } from '@gemmatune/base';
+import { counted, writeWhole } from '@gemmatune/base';
 import type { LogRow, RunOptions } from '@gemmatune/train';
 import type { FinetuneResult } from '../events.js';
 import type { Settings } from '../options.js';
@@ -71,5 +71,5 @@ function shownSettings(
 function evaluationText({ maxNewTokens, maxNewTokensAfter, format }: Settings, rows: number): string {
   const after = maxNewTokensAfter ?? maxNewTokens;
   const tokens = maxNewTokens === after ? `${after}` : `${maxNewTokens} (after: ${after})`;
-  return `${rows} rows that were not trained on, greedy, at most ${tokens} new tokens, ${format} format`;
+  return `${counted(rows, 'row')} not trained on, greedy, at most ${tokens} new tokens, ${format} format`;
 }
