@@ -1,4 +1,5 @@
 /** What every package says and does alike. */
+export { expectArgument, expectOptions, isObject } from './arguments.js';
 export { counted } from './counted.js';
 export { GemmatuneError, InputError } from './errors.js';
 export { isMissing, isSystemError, reasonOf, shown } from './found.js';

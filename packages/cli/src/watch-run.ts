@@ -1,7 +1,7 @@
 /** The events of a run to the screen, to the log file and to stdout. */
 import { counted } from '@gemmatune/base';
 import type { DeviceOptions, FinetuneEvent, FinetuneResult } from '@gemmatune/run';
-import type { Context } from './command.js';
+import type { Context, Screen } from './command.js';
 import { metricsTable } from './evaluation-table.js';
 import { DIVERGED, DONE, INTERRUPTED, PREEMPTED } from './exit-status.js';
 import { stoppedStatus } from './interrupts.js';
@@ -19,7 +19,7 @@ export interface Watching {
   /** The log file may be replaced. */
   overwrite?: boolean;
   /** What is printed at the end where it is not JSON. */
-  forPeople?: (result: FinetuneResult) => string;
+  forPeople?: (result: FinetuneResult, screen: Screen) => string;
 }
 
 /** @returns the exit status */
@@ -33,7 +33,7 @@ export async function watchRun(
   const print = async () => {
     const { status, ...rest } = result!;
     const told = { status: status === 'aborted' ? STOPPED[stopped(context.signal)] : status, ...rest };
-    await context.print(context.json ? `${JSON.stringify(told)}\n` : forPeople(result!));
+    await context.print(context.json ? `${JSON.stringify(told)}\n` : forPeople(result!, context.stdout));
   };
   try {
     await withProgress(context.stderr, async (progress) => {
@@ -67,22 +67,15 @@ const stopped = (signal: AbortSignal): typeof INTERRUPTED | typeof PREEMPTED =>
   !signal.aborted || stoppedStatus(signal) === PREEMPTED ? PREEMPTED : INTERRUPTED;
 
 /** A result in lines: the metrics, and where the model is or how to go on. */
-export function resultText({
-  status,
-  output_dir,
-  global_step,
-  train_loss,
-  before,
-  after,
-  folder,
-  report,
-  already,
-}: FinetuneResult): string {
+export function resultText(
+  { status, output_dir, global_step, train_loss, before, after, folder, report, already }: FinetuneResult,
+  screen: Screen,
+): string {
   if (status !== 'completed')
     return folder === null
       ? 'Interrupted before the first update: nothing was written.\n'
       : `Interrupted after update ${global_step}. The same command goes on from ${folder}\n`;
-  const lines = before && after ? [metricsTable({ before, after }), ''] : [];
+  const lines = before && after ? [metricsTable({ before, after }, screen), ''] : [];
   return [
     ...(already ? ['This trial is finished: its result, as it was.', ''] : []),
     ...lines,

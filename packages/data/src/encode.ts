@@ -1,4 +1,4 @@
-import { InputError } from '@gemmatune/base';
+import { expectArgument, expectOptions, InputError, isObject } from '@gemmatune/base';
 import type { Message, Tool, ToolRow, TrainingRow } from '@gemmatune/schema';
 import { parseTools } from '@gemmatune/schema';
 import { renderSegments, renderToolRow, type TargetFormat } from '@gemmatune/template';
@@ -36,6 +36,11 @@ export interface EncodeOptions {
   compat?: 'trl';
   eosToken?: string;
 }
+
+const OPTIONS: Record<keyof EncodeOptions, true> = {
+  ...{ tokenizer: true, renderer: true, loss: true, format: true, maxLength: true, vocabSize: true },
+  ...{ compat: true, eosToken: true },
+};
 
 /** A row to encode and its line in the file, for reports and errors. */
 export interface NumberedRow {
@@ -77,6 +82,11 @@ export async function encodeRows(
   options: EncodeOptions,
   where = '',
 ): Promise<Encoded> {
+  const iterable = isObject(rows) || Array.isArray(rows);
+  expectArgument('encodeRows', 'rows', rows, iterable, 'numbered rows, as readTrainingRows gives them');
+  expectOptions('encodeRows', options, OPTIONS);
+  const { tokenizer } = options;
+  expectArgument('encodeRows', 'tokenizer', tokenizer, typeof tokenizer?.encode === 'function', 'a Tokenizer');
   const report = noneEncoded();
   const encoded: Encoded = { rows: [], lines: [], report };
   for await (const { line, row } of encodeEach(rows, options, where, report)) {

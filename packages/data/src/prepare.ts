@@ -1,4 +1,4 @@
-import { InputError, isSystemError } from '@gemmatune/base';
+import { expectArgument, expectOptions, InputError, isSystemError } from '@gemmatune/base';
 import {
   type Arrangement,
   arrangeRows,
@@ -10,6 +10,8 @@ import {
 import { type MalformedLine, readRows, type SourceRow } from './formats/index.js';
 
 export type { Dropped, PrepareOptions, PrepareReport, SideReport } from './arrange.js';
+
+const OPTIONS: Record<keyof PrepareOptions, true> = { seed: true, take: true, eval: true };
 
 /** A row as `prepare` writes it. */
 export interface PreparedRow {
@@ -33,6 +35,7 @@ export interface Prepared {
  * @throws InputError where a file cannot be read, no row is usable, or `eval` leaves nothing to train on
  */
 export async function prepare(source: string | string[], options: PrepareOptions = {}): Promise<Prepared> {
+  expectOptions('prepare', options, OPTIONS);
   const texts = new TextList();
   return inMemory(await arrangeFiles(source, options, texts), texts);
 }
@@ -44,6 +47,8 @@ export async function arrangeFiles(
   texts: Texts,
 ): Promise<Arrangement> {
   const files = typeof source === 'string' ? [source] : source;
+  const paths = Array.isArray(files) && files.every((file) => typeof file === 'string');
+  expectArgument('prepare', 'source', source, paths, 'the path of a file, or a list of paths');
   const malformed: PrepareReport['malformed'] = { count: 0, lines: [] };
   const onMalformed = (line: MalformedLine) => {
     malformed.count++;

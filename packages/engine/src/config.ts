@@ -1,3 +1,4 @@
+import { isObject } from '@gemmatune/base';
 import type { NativeConfig } from './addon.js';
 import { EngineError } from './errors.js';
 
@@ -11,8 +12,6 @@ export interface ModelConfig extends Omit<NativeConfig, 'fullAttention'> {
 }
 
 type Fields = Record<string, unknown>;
-
-const isObject = (v: unknown): v is Fields => typeof v === 'object' && v !== null && !Array.isArray(v);
 
 /** Reads fields of one JSON object; every refusal names the file and the field, what was found and what was expected. */
 class Reader {

@@ -1,6 +1,6 @@
 import { chmod, copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readJsonFile, readJsonIfThere } from '@gemmatune/base';
+import { expectArgument, expectOptions, readJsonFile, readJsonIfThere } from '@gemmatune/base';
 import type {
   Batch,
   BatchMetrics,
@@ -51,6 +51,11 @@ export interface ModelOptions {
   gradientCheckpointing?: boolean;
 }
 
+const OPTIONS: Record<keyof ModelOptions, true> = {
+  ...{ dtype: true, device: true, threads: true, trainable: true, masterWeights: true, recompute: true },
+  ...{ gradientCheckpointing: true },
+};
+
 /** Memory of a training pass over a number of tokens and targets, in bytes. */
 export interface PassMemory {
   /** By what is recomputed. */
@@ -67,6 +72,11 @@ export interface GenerateRequest extends Partial<Omit<GenerateOptions, 'stopIds'
   /** Hears how many prompts are done. */
   onProgress?: (done: number) => void;
 }
+
+const REQUEST: Record<keyof GenerateRequest, true> = {
+  ...{ maxNewTokens: true, stopIds: true, temperature: true, topK: true, topP: true, seed: true, batchSize: true },
+  ...{ signal: true, onProgress: true },
+};
 
 /** Files of a model folder that a fine-tuned copy takes over as they are. */
 const COMPANION_FILES = [
@@ -146,6 +156,8 @@ export class Model implements AsyncDisposable {
    * folder. Refuses missing, unexpected, misshapen and non-finite tensors, naming file and tensor.
    */
   static async load(folder: string, options: ModelOptions = {}): Promise<Model> {
+    expectArgument('Model.load', 'folder', folder, typeof folder === 'string', 'the path of a model folder');
+    expectOptions('Model.load', options, OPTIONS);
     const configPath = join(folder, 'config.json');
     const json = (await readJsonFile(configPath, unreadable(configPath))) as Record<string, unknown>;
     const generationPath = join(folder, 'generation_config.json');
@@ -169,6 +181,7 @@ export class Model implements AsyncDisposable {
     config: ModelConfig,
     options: ModelOptions & { seed?: number; std?: number } = {},
   ): Promise<Model> {
+    expectOptions('Model.create', options, { ...OPTIONS, seed: true, std: true });
     const model = new Model(config, configJson(config), undefined, undefined, options);
     await model.#call(() => model.#native.initialize(options.seed ?? 0, options.std ?? 0.02));
     return model;
@@ -228,9 +241,12 @@ export class Model implements AsyncDisposable {
 
   /**
    * New ids for each prompt (token ids, `<bos>` included); the stop id that ended a prompt is its last. Greedy unless temperature
-   * is given. A result depends on its prompt and the seed alone, not on the batch. Rejects with an AbortError on signal.
+   * is given. A result depends on its prompt and the seed alone, not on the batch. An aborted signal rejects with its reason.
    */
   async generate(prompts: readonly Int32Array[], request: GenerateRequest): Promise<Int32Array[]> {
+    const lists = Array.isArray(prompts) && prompts.every((ids) => ids instanceof Int32Array);
+    expectArgument('generate', 'prompts', prompts, lists, 'a list of token ids as Int32Array for each prompt');
+    expectOptions('generate', request, REQUEST);
     const { signal } = request;
     signal?.throwIfAborted();
     if (prompts.length === 0) return [];
@@ -273,8 +289,7 @@ export class Model implements AsyncDisposable {
       return ids;
     } catch (error) {
       if (thrown) throw thrown.error;
-      if (signal?.aborted)
-        throw new DOMException('The generation was aborted', { name: 'AbortError', cause: signal.reason });
+      if (signal?.aborted) throw signal.reason;
       throw error;
     } finally {
       signal?.removeEventListener('abort', cancel);
@@ -327,7 +342,7 @@ export class Model implements AsyncDisposable {
   /** One parameter's numbers as float32: its (master) weight, a moment, or the accumulated gradient. */
   read(part: Part, name: string): Promise<Float32Array> {
     const index = this.parameters.findIndex((p) => p.name === name);
-    if (index < 0) throw new RangeError(`no parameter is called ${name}; the names are those of model.parameters`);
+    expectArgument('read', 'name', name, index >= 0, 'one of the names in model.parameters');
     return this.#call(() => this.#native.read(part, index));
   }
 

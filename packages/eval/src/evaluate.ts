@@ -1,3 +1,4 @@
+import { expectArgument, expectOptions } from '@gemmatune/base';
 import type { GenerateRequest } from '@gemmatune/engine';
 import type { Tokenizer } from '@gemmatune/tokenizer';
 import { judge, type Prediction } from './prediction.js';
@@ -36,13 +37,23 @@ export async function evaluate(
   return scored(questions, await answers(model, tokenizer, questions, options));
 }
 
+const OPTIONS: Record<keyof EvaluateOptions, true> = {
+  ...{ maxNewTokens: true, batchSize: true, signal: true, onProgress: true },
+};
+
 /** What the model generates for each question, special tokens removed. */
 export async function answers(
   model: Generates,
   tokenizer: Tokenizer,
   questions: readonly Question[],
-  { maxNewTokens = 128, batchSize = 16, signal, onProgress }: EvaluateOptions = {},
+  options: EvaluateOptions = {},
 ): Promise<string[]> {
+  expectArgument('evaluate', 'model', model, typeof model?.generate === 'function', 'a Model');
+  expectArgument('evaluate', 'tokenizer', tokenizer, typeof tokenizer?.encode === 'function', 'a Tokenizer');
+  const asked = Array.isArray(questions) && questions.every((question) => typeof question?.prompt === 'string');
+  expectArgument('evaluate', 'questions', questions, asked, 'questions, as readQuestions and questionOf give them');
+  expectOptions('evaluate', options, OPTIONS);
+  const { maxNewTokens = 128, batchSize = 16, signal, onProgress } = options;
   const prompts = questions.map(({ prompt }) => encodePrompt(tokenizer, prompt));
   const outputs = await model.generate(prompts, {
     ...{ maxNewTokens, batchSize, stopIds: stopIds(tokenizer) },

@@ -1,9 +1,11 @@
 /** Every option of a run, in one table beside the trainer's: types, checks, defaults and help follow from it. */
 import {
   choice,
+  expectArgument,
   flag,
   InputError,
   integer,
+  isObject,
   nearestName,
   type Option,
   optional,
@@ -109,6 +111,7 @@ export function resolveFinetuneOptions(
   input: FinetuneOptions,
   onNote: (sentence: string) => void = () => {},
 ): Settings {
+  expectArgument('finetune', 'options', input, isObject(input), 'an object of options');
   const given = Object.entries(input).filter(([, value]) => value !== undefined);
   const own: Record<string, unknown> = Object.fromEntries(given.filter(([name]) => Object.hasOwn(RUN_OPTIONS, name)));
   const training: Record<string, unknown> = Object.fromEntries(
@@ -131,8 +134,6 @@ export function resolveFinetuneOptions(
     throw new InputError('`evaluate` needs rows that are not trained on: give `evalFile`, or `eval` with `dataset`.');
 
   const names = new Set(Object.keys(training).map((name) => TRAIN_OPTION_ALIASES[name] ?? name));
-  if (hasEvalRows(run) && training.compat !== 'trl' && !names.has('evalSteps') && !names.has('evalStrategy'))
-    training.evalStrategy = 'epoch';
   const resolved = resolveTrainOptions(training, onNote) as Settings['training'];
   return { ...run, training: resolved, shuffleSeed: names.has('seed') ? resolved.seed : 40 };
 }

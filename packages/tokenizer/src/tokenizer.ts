@@ -1,4 +1,5 @@
 import { dirname } from 'node:path';
+import { expectArgument } from '@gemmatune/base';
 import { AddedTokens } from './added-tokens.js';
 import { BytePairEncoder } from './bpe.js';
 import { cacheFolder, readCachedTables, writeCachedTables } from './cache.js';
@@ -78,6 +79,13 @@ export class Tokenizer {
    * @throws TokenizerFormatError for a file of another family or a damaged one
    */
   static async load(path: string, options: LoadOptions = {}): Promise<Tokenizer> {
+    expectArgument(
+      'Tokenizer.load',
+      'path',
+      path,
+      typeof path === 'string',
+      'the path of a tokenizer.json or its folder',
+    );
     const file = await findDefinition(path);
     const names = await readSpecialNames(dirname(file));
     const folder = cacheFolder(options.cacheFolder);
@@ -92,6 +100,7 @@ export class Tokenizer {
 
   /** Ids of `text`. Lone surrogates count as U+FFFD. */
   encode(text: string, { addSpecialTokens = true }: EncodeOptions = {}): Int32Array {
+    expectArgument('encode', 'text', text, typeof text === 'string', 'a text');
     const { prefixIds, suffixIds } = this.#tables.header;
     const out = this.#out;
     out.length = 0;
@@ -172,7 +181,7 @@ export class Tokenizer {
   /**
    * Text of `ids`. As in the Rust library ▁ prints as a space, and a run of byte tokens that is not UTF-8 prints
    * as one U+FFFD per byte.
-   * @throws RangeError for an id that is no token
+   * @throws InputError for an id that is no token
    */
   decode(ids: Iterable<number>, { skipSpecialTokens = false }: DecodeOptions = {}): string {
     let text = '';
@@ -215,8 +224,7 @@ export class Tokenizer {
    */
   tokenOf(id: number): string {
     const token = Number.isInteger(id) && id >= 0 && id < this.vocabSize ? this.#textOf(id) : '';
-    if (token === '')
-      throw new RangeError(`Token id ${id} is not in this tokenizer, expected an id from 0 to ${this.vocabSize - 1}.`);
+    expectArgument('tokenOf', 'id', id, token !== '', `the id of a token, from 0 to ${this.vocabSize - 1}`);
     return token;
   }
 

@@ -10,7 +10,8 @@ export interface RowSettings {
 }
 
 /** All options of a run, once its rows are known. */
-export type RunOptions = TrainOptions & RowSettings & { warmupSteps: number };
+export type RunOptions = TrainOptions &
+  RowSettings & { warmupSteps: number; evalStrategy: NonNullable<TrainOptions['evalStrategy']> };
 
 const RAMP = { lrSchedulerType: 'linear', warmupRatio: 0.1 } as const;
 
@@ -26,12 +27,14 @@ export const BY_ROWS: readonly (RowSettings & { upTo: number })[] = [
 /**
  * Fills in what was left out; each option that was given stays as it is. Gradient accumulation and ranks multiply the rows of an update, whether
  * their number a micro-batch was given or not. With compat 'trl' nothing is left out any more (resolveTrainOptions).
+ * Evaluation rows that are given are evaluated.
  * @param rows that are trained on, by all ranks; with `packing` too it is not the packs that count
  * @returns the options, and which of them the number of rows decided: those that were left out, and have an effect
  */
 export function optionsForRows(
   given: TrainOptions,
   rows: number,
+  evalRows = 0,
 ): { options: RunOptions; byRows: Partial<RowSettings> } {
   const { upTo: _, ...table } = BY_ROWS.find(({ upTo }) => rows <= upTo)!;
   const lrSchedulerType = given.lrSchedulerType ?? table.lrSchedulerType;
@@ -45,6 +48,7 @@ export function optionsForRows(
     lrSchedulerType,
     warmupRatio: given.warmupRatio ?? (withoutRatio ? 0 : table.warmupRatio),
     warmupSteps: given.warmupSteps ?? 0,
+    evalStrategy: given.evalStrategy ?? (evalRows > 0 ? 'epoch' : 'no'),
   };
   const idle: Partial<Record<keyof RowSettings, boolean>> = {
     numTrainEpochs: given.maxSteps > 0,

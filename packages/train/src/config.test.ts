@@ -20,7 +20,7 @@ describe('resolveTrainOptions', () => {
       lrSchedulerType: 'linear',
       warmupRatio: 0,
     };
-    expect(resolveTrainOptions({ compat: 'trl' })).toMatchObject(decided);
+    expect(resolveTrainOptions({ compat: 'trl' })).toMatchObject({ ...decided, evalStrategy: 'no' });
     const open = Object.fromEntries(Object.keys(decided).map((name) => [name, null]));
     expect(resolveTrainOptions({})).toMatchObject({
       ...open,
@@ -32,7 +32,7 @@ describe('resolveTrainOptions', () => {
       adamBeta2: 0.999,
       adamEpsilon: 1e-8,
       loggingSteps: 10,
-      evalStrategy: 'no',
+      evalStrategy: null,
       saveStrategy: 'steps',
       saveSteps: 500,
       saveTotalLimit: null,
@@ -164,7 +164,7 @@ describe('resolveTrainOptions', () => {
     ],
     [{ resume: true }, 'resume needs the outputDir that holds the checkpoints.'],
     [
-      { loadBestModelAtEnd: true, outputDir: 'x' },
+      { loadBestModelAtEnd: true, outputDir: 'x', evalStrategy: 'no' },
       "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
     ],
     [

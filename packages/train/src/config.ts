@@ -50,7 +50,11 @@ export const TRAIN_OPTIONS = {
   loggingSteps: interval('A log row every so many updates.', 10),
   loggingFirstStep: flag('Also log the first update.'),
   evalStrategy: optional(
-    choice("When to evaluate. Unset: 'steps' where evalSteps is set.", ['no', 'steps', 'epoch'], 'no'),
+    choice(
+      "When to evaluate. Unset: 'steps' where evalSteps is set, else 'epoch' where there are evaluation rows.",
+      ['no', 'steps', 'epoch'],
+      'no',
+    ),
   ),
   evalSteps: interval('Evaluate every so many updates. Unset: as loggingSteps.', null),
   saveStrategy: choice('When to write a checkpoint.', ['no', 'steps', 'epoch', 'best'], 'steps'),
@@ -242,7 +246,8 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
     onNote("lrSchedulerType 'constant' has no warm-up; use 'constant_with_warmup' for one.");
   }
 
-  options.evalStrategy ??= options.evalSteps === null ? 'no' : 'steps';
+  if (options.evalSteps !== null) options.evalStrategy ??= 'steps';
+  if (options.compat === 'trl') options.evalStrategy ??= 'no';
   if (options.evalStrategy === 'steps') options.evalSteps ??= options.loggingSteps;
 
   if (options.gradientCheckpointing) {
@@ -257,12 +262,7 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
 
   if (options.loadBestModelAtEnd || options.saveStrategy === 'best') options.metricForBestModel ??= 'loss';
   if (options.metricForBestModel !== null) options.greaterIsBetter ??= !options.metricForBestModel.endsWith('loss');
-  if (options.metricForBestModel !== null && options.evalStrategy === 'no') {
-    throw new TrainError(
-      'ERR_GEMMATUNE_ARGUMENT',
-      "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
-    );
-  }
+  refuseBestUnseen(options);
   if (options.loadBestModelAtEnd && options.outputDir === null) {
     throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'loadBestModelAtEnd needs an outputDir to keep the best model in.');
   }
@@ -271,6 +271,18 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
   if (options.resume !== false && options.outputDir === null) {
     throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'resume needs the outputDir that holds the checkpoints.');
   }
+}
+
+/** @throws TrainError where the best model is asked for, and nothing is evaluated */
+export function refuseBestUnseen({
+  metricForBestModel,
+  evalStrategy,
+}: Pick<TrainOptions, 'metricForBestModel' | 'evalStrategy'>): void {
+  if (metricForBestModel === null || evalStrategy !== 'no') return;
+  throw new TrainError(
+    'ERR_GEMMATUNE_ARGUMENT',
+    "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
+  );
 }
 
 /** TRL saves only on schedule, so it wants an evaluation at every save (training_args.py); the default saves each new best at once. */

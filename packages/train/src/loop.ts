@@ -1,8 +1,9 @@
+import { expectOptions } from '@gemmatune/base';
 import type { EncodedRow } from '@gemmatune/data';
 import type { Model } from '@gemmatune/engine';
 import { TrainingOrder } from './batches.js';
 import { optionsForRows, type RowSettings, type RunOptions } from './by-rows.js';
-import { resolveTrainOptions, type TrainOptions } from './config.js';
+import { refuseBestUnseen, resolveTrainOptions, type TrainOptions } from './config.js';
 import { describeRun } from './describe.js';
 import { TrainError } from './errors.js';
 import { decidingMetric, type EvalMetrics, evaluation } from './evaluate.js';
@@ -57,12 +58,17 @@ export interface TrainerInput {
   description?: Description;
 }
 
+const INPUT: Record<keyof TrainerInput, true> = {
+  ...{ trainRows: true, evalRows: true, options: true, companions: true, evalMetrics: true, ranks: true },
+  ...{ description: true },
+};
+
 /**
  * Fine-tuning by the rules of TRL's SFTTrainer. Order of rows, learning rate and update are pure functions of (seed, epoch, step).
  *
  *     for await (const event of new Trainer(model, { trainRows, options }).train({ signal })) ...
  *
- * Where the default departs from TRL 1.13, and compat 'trl' does not: learning rate, epochs, batch, schedule and warm-up that are left out follow from
+ * Where the default departs from TRL 1.13, and compat 'trl' does not: evaluation rows that are given are evaluated after every epoch; learning rate, epochs, batch, schedule and warm-up that are left out follow from
  * the number of rows; warm-up starts above 0; accuracy, entropy and eval_loss count every token the same; num_tokens, train_loss and rates are right
  * after a resume; the last update is always logged; with loadBestModelAtEnd every new best model is saved at once. In both, a gradient that is not
  * finite leaves the weights as they were.
@@ -92,13 +98,13 @@ export class Trainer {
   #ticked = 0;
 
   /** @throws TrainError ERR_GEMMATUNE_ARGUMENT for options or rows that cannot be trained on */
-  constructor(
-    model: TrainableModel,
-    { trainRows, evalRows = [], options, companions = [], evalMetrics, ranks = ALONE, description = {} }: TrainerInput,
-  ) {
+  constructor(model: TrainableModel, input: TrainerInput) {
+    expectOptions('new Trainer', input, INPUT);
+    const { trainRows, evalRows = [], options, companions = [], evalMetrics, ranks = ALONE, description = {} } = input;
     const checked = resolveTrainOptions(options);
     this.#rowsWithoutTargets = checkRows(trainRows, 'trainRows');
-    ({ options: this.options, byRows: this.byRows } = optionsForRows(checked, trainRows.length));
+    ({ options: this.options, byRows: this.byRows } = optionsForRows(checked, trainRows.length, evalRows.length));
+    refuseBestUnseen(this.options);
     this.#ranks = ranks.size === 1 ? ALONE : ranks;
     this.#description = description;
     const { evalStrategy } = this.options;

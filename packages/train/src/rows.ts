@@ -1,3 +1,4 @@
+import { shown } from '@gemmatune/base';
 import { type EncodedRow, IGNORE, packRows, TRL_PACKING_ROWS } from '@gemmatune/data';
 import type { TrainOptions } from './config.js';
 import { TrainError } from './errors.js';
@@ -16,6 +17,7 @@ export function targetsOf({ labels }: EncodedRow): number {
  */
 export function checkRows(rows: readonly EncodedRow[], name: string): number {
   const refuse = (sentence: string) => new TrainError('ERR_GEMMATUNE_ARGUMENT', sentence);
+  if (!Array.isArray(rows)) throw refuse(`${name} is ${shown(rows)}; expected the rows of encodeRows.`);
   if (rows.length === 0) throw refuse(`${name} is empty; expected at least one row.`);
   for (const [i, { inputIds, labels }] of rows.entries()) {
     if (!(inputIds instanceof Int32Array && labels instanceof Int32Array)) {

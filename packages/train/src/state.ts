@@ -1,7 +1,6 @@
 import type { BatchMetrics, ParameterInfo } from '@gemmatune/engine';
 import { type ExactJson, JsonNumber, printExactJson } from '@gemmatune/schema';
 import type { RunOptions } from './by-rows.js';
-import type { TrainOptions } from './config.js';
 import { emptyWindow, type LogRow, type Window } from './log.js';
 import { addBatch } from './metrics.js';
 import { epochAt, everySteps, type Plan } from './schedule.js';
@@ -118,7 +117,7 @@ export function summary(
 /** What the last updates left unlogged (only with compat 'trl') slips into TRL's summary row, unless an evaluation came between. */
 export function leftover(
   { window, tokens }: RunState,
-  { evalStrategy }: TrainOptions,
+  { evalStrategy }: RunOptions,
 ): { window: Window; tokens: number } | null {
   return window.metrics.batches > 0 && evalStrategy === 'no' ? { window, tokens } : null;
 }

@@ -30,7 +30,7 @@ export const doctor = command({
       const found = Object.fromEntries(gpus.map((gpu) => [gpu.device, gpuText(gpu)]));
       const lines = Object.entries({ ...machine, ...core, ...found, ...places });
       const rows = lines.map(([key, value]) => [key.replaceAll('_', ' '), value]);
-      await context.print(`${table([['what', 'found'], ...rows])}\n`);
+      await context.print(`${table([['what', 'found'], ...rows], context.stdout.columns)}\n`);
     }
     return undefined;
   },

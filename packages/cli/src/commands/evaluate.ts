@@ -32,7 +32,9 @@ export const evaluate = command({
           });
     const result = flat(evaluation);
     await context.print(
-      context.json ? `${JSON.stringify(result)}\n` : `${metricsTable({ [counted(result.n_eval, 'row')]: result })}\n`,
+      context.json
+        ? `${JSON.stringify(result)}\n`
+        : `${metricsTable({ [counted(result.n_eval, 'row')]: result }, context.stdout)}\n`,
     );
     return undefined;
   },

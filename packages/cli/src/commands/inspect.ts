@@ -60,7 +60,7 @@ export const inspect = command({
           `training in ${dtype}`,
           `about ${megabytes(training!)} with ${counted(tokens, 'token')} a micro-batch, ${megabytes(less!)} with gradient checkpointing`,
         ]);
-      await context.print(`${table([['what', 'value'], ...lines])}\n`);
+      await context.print(`${table([['what', 'value'], ...lines], context.stdout.columns)}\n`);
       const shapesOf = parameters.map(({ name, shape }) => [name, shape.join(' x ')]);
       await context.print(
         `\n${table([['tensor', 'shape'], ...(context.verbose ? shapesOf : firstLayer(shapesOf))])}\n`,

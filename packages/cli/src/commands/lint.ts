@@ -38,12 +38,12 @@ export const lint = command({
         if (!(value instanceof Error)) evaluation.add(rowKey(value));
     const options = await encodeOptions(new ModelText(folder), config.vocabSize, settings);
     const report = await lintRows(path, { ...options, format, maxLength }, evaluation);
-    await context.print(context.json ? `${JSON.stringify(report)}\n` : forPeople(path, report));
+    await context.print(context.json ? `${JSON.stringify(report)}\n` : forPeople(path, report, context.stdout.columns));
     return strict && report.problems.length > 0 ? FAILED : DONE;
   },
 });
 
-function forPeople(path: string, { rows, problems }: LintReport): string {
+function forPeople(path: string, { rows, problems }: LintReport, width?: number): string {
   if (problems.length === 0) return `${path}: ${counted(rows, 'row')}, nothing wrong.\n`;
   const lines = problems.map(({ kind, count: times, lines: where, example }) => [
     String(times),
@@ -51,5 +51,5 @@ function forPeople(path: string, { rows, problems }: LintReport): string {
     some(where),
     example.length > 100 ? `${example.slice(0, 97)}...` : example,
   ]);
-  return `${path}: ${counted(rows, 'row')}\n${table([['rows', 'problem', 'where', 'for example'], ...lines])}\n`;
+  return `${path}: ${counted(rows, 'row')}\n${table([['rows', 'problem', 'where', 'for example'], ...lines], width)}\n`;
 }

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { flag, InputError, integer, optional, text } from '@gemmatune/base';
 import { DEVICE_OPTIONS, type FinetuneOptions, type FinetuneResult, finetune } from '@gemmatune/run';
 import { occupants } from '@gemmatune/train';
-import { command } from '../command.js';
+import { command, type Screen } from '../command.js';
 import { resultText, watchRun } from '../watch-run.js';
 
 /** The tiny base model, its rows and settings: `model/`, `train.jsonl`, `eval.jsonl`, `settings.json`. */
@@ -46,10 +46,10 @@ export const quickstart = command({
 });
 
 /** The result, and what to try next. */
-function forPeople(result: FinetuneResult): string {
-  if (result.status !== 'completed') return resultText(result);
+function forPeople(result: FinetuneResult, screen: Screen): string {
+  if (result.status !== 'completed') return resultText(result, screen);
   return [
-    resultText(result),
+    resultText(result, screen),
     `Look at one call:  npx gemmatune predict --model ${result.output_dir} --rows ${relative('', join(ASSETS, 'eval.jsonl'))} --index 0`,
     `The real model:    HF_TOKEN=… npx gemmatune finetune --model google/functiongemma-270m-it \\`,
     '                     --dataset interstellarninja/hermes_reasoning_tool_use --take 3000 --eval 300 --evaluate 50 --output-dir my-model',

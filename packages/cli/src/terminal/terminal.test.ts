@@ -35,6 +35,29 @@ describe('table', () => {
     ).toBe('a           before\n----------  ------\nright tool   9.0 %\nx                -');
   });
 
+  it('wraps texts to the terminal at blanks, and numbers never', () => {
+    const rows = [
+      ['problem', 'rows', 'for example'],
+      ['loses a part of its answer at max-length', '12', 'its answer begins at token 900'],
+      ['short', '1 of 1', 'https://a-long-word-without-any-blank.example'],
+    ];
+    const text = table(rows, 50);
+    expect(text.split('\n').every((line) => line.length <= 50)).toBe(true);
+    expect(text).toBe(
+      [
+        'problem                 rows  for example',
+        '--------------------  ------  --------------------',
+        'loses a part of its       12  its answer begins at',
+        'answer at max-length          token 900',
+        'short                 1 of 1  https://a-long-word-',
+        '                              without-any-blank.ex',
+        '                              ample',
+      ].join('\n'),
+    );
+    expect(table(rows).split('\n')).toHaveLength(4);
+    expect(table(rows, 10).split('\n')[1]).toBe('----------------  ------  ----------------');
+  });
+
   it('puts two texts side by side', () => {
     expect(sideBySide(['left', 'abcdefgh'], ['right', 'x\ny'], 13)).toBe(
       'left  | right\n----  | -----\nabcde | x\nfgh   | y',

@@ -1,5 +1,5 @@
 import { open } from 'node:fs/promises';
-import { InputError, reasonOf } from '@gemmatune/base';
+import { expectArgument, InputError, reasonOf } from '@gemmatune/base';
 import type { Format, ReadOptions, SourceRow } from './format.js';
 import { json } from './json.js';
 import { jsonl } from './jsonl.js';
@@ -33,6 +33,7 @@ export async function detectFormat(path: string): Promise<Format> {
  * @throws InputError where the file as a whole cannot be read; single malformed lines go to `onMalformed`
  */
 export async function* readRows(path: string, options?: ReadOptions): AsyncIterable<SourceRow> {
+  expectArgument('readRows', 'path', path, typeof path === 'string', 'the path of a file');
   const format = await detectFormat(path);
   yield* format.read(path, options);
 }

@@ -1,6 +1,7 @@
 /** Rows of `prepare` as conversations: one question, one gold call. */
 import { type JsonObject, parseJson, type ToolRow } from '@gemmatune/schema';
 import type { TemplateMessage, TemplateTool } from '../conversation.js';
+import { TemplateError } from './declaration.js';
 import { isMapping } from './python.js';
 import { renderSegments, type Segment } from './render.js';
 
@@ -54,7 +55,7 @@ function questionMessages(row: ToolRow): TemplateMessage[] {
 function goldCall(row: ToolRow): { name: string; arguments: JsonObject } {
   const parsed = parseJson(row.tool_arguments);
   if (!isMapping(parsed)) {
-    throw new SyntaxError(
+    throw new TemplateError(
       `tool_arguments of ${row.tool_name} is ${row.tool_arguments}, expected the JSON text of an object.`,
     );
   }
