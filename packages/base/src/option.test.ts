@@ -38,8 +38,11 @@ describe('options', () => {
     expect(option.expected).toBe(expected);
     if (!option.required) expect(option.accepts(option.default)).toBe(true);
   });
-  it('help of a choice has what there is to choose', () => {
-    expect(choice('When to save.', ['no', 'steps'], 'no').help).toBe('When to save (no, steps)');
-    expect(choice('Only this.', ['trl'], 'trl').help).toBe('Only this.');
+  it('a choice knows what there is to choose, for help and for types', () => {
+    const saving = choice('When to save.', ['no', 'steps'], 'no');
+    expect(saving).toMatchObject({ values: ['no', 'steps'], type: "'no' | 'steps'", expected: "'no' or 'steps'" });
+    expect(optional(saving).type).toBe("'no' | 'steps' | null");
+    expect(text('A place.').type).toBe('string | null');
+    expect(interval('Every so often.', 10).type).toBe('number');
   });
 });

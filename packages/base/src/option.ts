@@ -6,6 +6,10 @@ export interface Option<T> {
   /** What help says of the default, where that is more than its value. */
   readonly shownDefault?: string;
   readonly help: string;
+  /** All there are, of a choice. */
+  readonly values?: readonly string[];
+  /** In TypeScript, for the documented interfaces that are written from a table. */
+  readonly type: string;
   /** What is accepted, as the error message says it: "an integer of at least 1". */
   readonly expected: string;
   readonly accepts: (value: unknown) => value is T;
@@ -24,6 +28,8 @@ export interface Range {
   above?: number;
   below?: number;
 }
+
+const orNull = (type: string, fallback: unknown): string => (fallback === null ? `${type} | null` : type);
 
 const finite = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
 
@@ -46,12 +52,12 @@ function rangeText({ min, above, max, below }: Range): string {
 
 export function number(help: string, fallback: number, range: Range = {}): Option<number> {
   const accepts = (value: unknown): value is number => finite(value) && within(value, range);
-  return { default: fallback, help, expected: `a number${rangeText(range)}`, accepts };
+  return { default: fallback, help, type: 'number', expected: `a number${rangeText(range)}`, accepts };
 }
 
 export function integer(help: string, fallback: number, range: Range = {}): Option<number> {
   const accepts = (value: unknown): value is number => Number.isSafeInteger(value) && within(value as number, range);
-  return { default: fallback, help, expected: `an integer${rangeText(range)}`, accepts };
+  return { default: fallback, help, type: 'number', expected: `an integer${rangeText(range)}`, accepts };
 }
 
 /** Steps between two events: a whole number of updates, or a share of all updates. */
@@ -59,18 +65,18 @@ export function interval<T extends number | null>(help: string, fallback: T): Op
   const accepts = (value: unknown): value is number | T =>
     value === fallback || (finite(value) && value > 0 && (value < 1 || Number.isInteger(value)));
   const expected = 'an integer of at least 1, or a share of all steps between 0 and 1';
-  return { default: fallback, help, expected, accepts };
+  return { default: fallback, help, type: orNull('number', fallback), expected, accepts };
 }
 
 export function flag(help: string, fallback = false): Option<boolean> {
   const accepts = (value: unknown): value is boolean => typeof value === 'boolean';
-  return { default: fallback, help, expected: 'true or false', accepts };
+  return { default: fallback, help, type: 'boolean', expected: 'true or false', accepts };
 }
 
 export function choice<const T extends string>(help: string, values: readonly T[], fallback: NoInfer<T>): Option<T> {
   const accepts = (value: unknown): value is T => values.includes(value as T);
-  const offered = values.length > 1 ? `${help.replace(/\.$/, '')} (${values.join(', ')})` : help;
-  return { default: fallback, help: offered, expected: values.map((value) => `'${value}'`).join(' or '), accepts };
+  const quoted = values.map((value) => `'${value}'`);
+  return { default: fallback, help, values, type: quoted.join(' | '), expected: quoted.join(' or '), accepts };
 }
 
 export function text(help: string, fallback: string, expected?: string): Option<string>;
@@ -78,16 +84,16 @@ export function text(help: string, fallback?: null, expected?: string): Option<s
 export function text(help: string, fallback: string | null = null, expected = 'a text'): Option<string | null> {
   const accepts = (value: unknown): value is string | null =>
     value === fallback || (typeof value === 'string' && value !== '');
-  return { default: fallback, help, expected, accepts };
+  return { default: fallback, help, type: orNull('string', fallback), expected, accepts };
 }
 
 export function required(help: string, expected = 'a text'): Option<string> {
   const accepts = (value: unknown): value is string => typeof value === 'string' && value !== '';
-  return { default: '', help, expected, accepts, required: true };
+  return { default: '', help, type: 'string', expected, accepts, required: true };
 }
 
 /** `option`, but null (its new default) means that nothing was chosen. */
 export function optional<T>(option: Option<T>): Option<T | null> {
   const accepts = (value: unknown): value is T | null => value === null || option.accepts(value);
-  return { ...option, default: null, accepts };
+  return { ...option, default: null, type: orNull(option.type, null), accepts };
 }

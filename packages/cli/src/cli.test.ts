@@ -233,7 +233,7 @@ describe('finetune', () => {
     expect(await readFile(at('passes', 'report.html'), 'utf8')).toContain('up to 2 passes of up to 18 tokens');
     const refused = await gemmatune(call('short', '--tokens-per-pass', '8'));
     expect(refused.status).toBe(2);
-    expect(refused.stderr).toContain('tokensPerPass is 8, but the longest row has 9 tokens');
+    expect(refused.stderr).toContain('--tokens-per-pass is 8, but the longest row has 9 tokens');
   });
 
   it.each([

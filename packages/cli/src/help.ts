@@ -1,6 +1,6 @@
 import type { Option, OptionTable } from '@gemmatune/base';
 import type { Command } from './command.js';
-import { COMMON_OPTIONS, kebab } from './options.js';
+import { COMMON_OPTIONS, inFlags, kebab } from './options.js';
 
 /** The text of `gemmatune --help`. */
 export function overview(commands: Readonly<Record<string, { summary: string }>>, version: string): string {
@@ -34,8 +34,13 @@ export function commandHelp(name: string, summary: string, { usage, options, not
 function optionLines(options: OptionTable): string[] {
   const entries = Object.entries(options).map(([name, option]) => [`--${kebab(name)}`, option] as const);
   const width = Math.max(...entries.map(([name]) => name.length));
-  return entries.map(([name, option]) => `  ${name.padEnd(width)}  ${option.help}${fallbackOf(option)}`);
+  return entries.map(([name, option]) => {
+    const text = `${option.help}${valuesOf(option)}${fallbackOf(option)}`;
+    return `  ${name.padEnd(width)}  ${inFlags(text, options)}`;
+  });
 }
+
+const valuesOf = ({ values = [] }: Option<unknown>): string => (values.length > 1 ? ` (${values.join(', ')})` : '');
 
 function fallbackOf({ default: fallback, shownDefault, required }: Option<unknown>): string {
   if (required) return ' Required.';

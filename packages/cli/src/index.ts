@@ -67,6 +67,7 @@ export {
 } from '@gemmatune/hub';
 export {
   eventLines,
+  FINETUNE_OPTIONS,
   type FinetuneContext,
   type FinetuneEvent,
   type FinetuneOptions,

@@ -64,7 +64,7 @@ async function run([name = '--help', ...words]: readonly string[], io: Io): Prom
       label: (text) => {
         speaker = `gemmatune ${name} ${text}`;
       },
-      note: (line) => void io.stderr.write(`${line}\n`),
+      note: (line) => void io.stderr.write(`${inFlags(line, command.options)}\n`),
       print: (text) => write(io.stdout, text),
     };
     return (await command.run(values, context, call.positionals)) ?? DONE;

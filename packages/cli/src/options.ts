@@ -99,7 +99,7 @@ function suggestion(written: string, { options, aliases = {} }: Grammar, show: (
 
 /** A sentence of the packages, which name options `likeThis`, in the words of the command line. */
 export const inFlags = (sentence: string, options: OptionTable): string =>
-  sentence.replace(/`(\w+)`/g, (whole, name: string) => (Object.hasOwn(options, name) ? `--${kebab(name)}` : whole));
+  sentence.replace(/`(\w+)`/g, (_, name: string) => (Object.hasOwn(options, name) ? `--${kebab(name)}` : name));
 
 const isBoolean = (word: string): boolean => /^(true|false)$/i.test(word);
 

@@ -4,10 +4,11 @@ import { cp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ValuesOf } from '@gemmatune/base';
+import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest';
 import type { FinetuneEvent, FinetuneResult } from './events.js';
 import { type FinetuneContext, finetune } from './finetune.js';
-import type { FinetuneOptions } from './options.js';
+import type { FINETUNE_OPTIONS, FinetuneOptions } from './options.js';
 
 const TINY = fileURLToPath(new URL('../../../test/golden/tiny', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'gemmatune-run-'));
@@ -139,11 +140,15 @@ describe('a caller who', () => {
   });
 });
 
+it('has an interface that says the same as the table of options', () => {
+  expectTypeOf<Required<FinetuneOptions>>().toEqualTypeOf<ValuesOf<typeof FINETUNE_OPTIONS>>();
+});
+
 it("takes TRL's names, and says which of them decide nothing", async () => {
   const { learningRate: _, ...options } = optionsOf('trl', { evaluate: 0, saveStrategy: 'no' });
   const trl = { ...options, learning_rate: 2e-3, eval_strategy: 'no', bf16: true } as FinetuneOptions;
   const { events, types } = await heard(trl);
-  expect(events[0]).toEqual({ type: 'note', message: "bf16 has no effect here: the model's dtype decides." });
+  expect(events[0]).toEqual({ type: 'note', message: "`bf16` has no effect here: the model's dtype decides." });
   expect(types).not.toContain('evaluate');
   const { log_history } = JSON.parse(await readFile(at('trl', 'trainer_state.json'), 'utf8'));
   expect(Math.max(...log_history.flatMap((row: { learning_rate?: number }) => row.learning_rate ?? []))).toBe(2e-3);

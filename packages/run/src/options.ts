@@ -22,6 +22,7 @@ import {
   TRAIN_OPTIONS,
   type TrainOptions,
 } from '@gemmatune/train';
+import type { FinetuneOptions } from './finetune-options.js';
 
 export const modelOption = required(
   'A folder in the Hugging Face layout, a Hub id such as google/functiongemma-270m-it, or kaggle:….',
@@ -31,13 +32,14 @@ export const modelOption = required(
 const deviceOption: Option<DeviceSpec> = {
   default: 'cpu',
   help: 'Where to compute (cpu, cuda, cuda:1, …; emulated runs GPU kernels on the CPU, for tests).',
+  type: 'DeviceSpec',
   expected: 'cpu, cuda, cuda:1 (or another number) or emulated',
   accepts: (value): value is DeviceSpec => typeof value === 'string' && parseDevice(value) !== undefined,
 };
 
 export const DEVICE_OPTIONS = {
   device: deviceOption,
-  dtype: choice('Type of weights in products; a GPU takes bfloat16', ['auto', 'float32', 'bfloat16'], 'auto'),
+  dtype: choice('Type of weights in products; a GPU takes bfloat16.', ['auto', 'float32', 'bfloat16'], 'auto'),
   threads: integer('CPU threads of a process; 0 = one per core, divided between the ranks of a machine.', 0, {
     min: 0,
   }),
@@ -45,7 +47,7 @@ export const DEVICE_OPTIONS = {
 export type DeviceOptions = ValuesOf<typeof DEVICE_OPTIONS>;
 
 export const formatOption = choice(
-  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}",
+  "How a call is written: FunctionGemma's own way, or the tutorial's {args:<escape>{json}<escape>}.",
   ['native', 'tutorial'],
   'native',
 );
@@ -57,43 +59,37 @@ const RUN_OPTIONS = {
   ),
   evalFile: text('Rows for evaluation, of the same kinds.'),
   dataset: text(
-    'Instead of --train and --eval-file: prepare this data set (a file or Hub id) into OUTPUT_DIR/data first.',
+    'Instead of `train` and `evalFile`: prepare this data set (a file or Hub id) into the folder data of `outputDir` first.',
   ),
   split: text('Split of a Hub data set.', 'train'),
-  take: optional(integer('With --dataset: how many rows to take after the shuffle. Default: all.', 1, { min: 1 })),
-  eval: integer('With --dataset: how many of those, the last ones, are for evaluation.', 0, { min: 0 }),
+  take: optional(integer('With `dataset`: how many rows to take after the shuffle. Default: all.', 1, { min: 1 })),
+  eval: integer('With `dataset`: how many of those, the last ones, are for evaluation.', 0, { min: 0 }),
   format: formatOption,
   evaluate: integer(
     'Generate calls for so many rows of the evaluation side before and after training: rows of prepare, or conversations that end in one call.',
     0,
     { min: 0 },
   ),
-  maxNewTokens: integer('With --evaluate: most tokens to generate for a row.', 128, { min: 1 }),
+  maxNewTokens: integer('With `evaluate`: most tokens to generate for a row.', 128, { min: 1 }),
   maxNewTokensAfter: optional(integer('The same after training. Default: as before.', 1, { min: 1 })),
   ...DEVICE_OPTIONS,
-  collectives: choice('What carries gradients between ranks; auto: nccl for cuda', ['auto', 'gloo', 'nccl'], 'auto'),
+  collectives: choice('What carries gradients between ranks; auto: nccl for cuda.', ['auto', 'gloo', 'nccl'], 'auto'),
   gradientWire: choice(
-    'What gradients are on the way between ranks; bfloat16 for links below 5 GB/s. Sums are float32',
+    'What gradients are on the way between ranks; bfloat16 for links below 5 GB/s. Sums are float32.',
     ['float32', 'bfloat16'],
     'float32',
   ),
   sharded: {
-    ...flag(
-      'Each rank trains its slice of the vocabulary and updates its share of every layer. --no-sharded: all of it.',
-    ),
+    ...flag('Each rank trains its slice of the vocabulary and updates its share of every layer. False: all of it.'),
     default: true,
   },
   offline: flag('No network: what is named by a Hub id must be in the cache.'),
 };
 
 const outputDir = required('Folder for the model, checkpoints and report.html.', 'a folder');
-export const FINETUNE_OPTIONS = { ...RUN_OPTIONS, ...TRAIN_OPTIONS, outputDir };
 
-/**
- * What a run may be given: `model`, `outputDir` and the rows to train on (`train`, or `dataset`) must be. TRL's names of training options
- * (`per_device_train_batch_size`, …) are taken too.
- */
-export type FinetuneOptions = Partial<ValuesOf<typeof FINETUNE_OPTIONS>> & { model: string; outputDir: string };
+export type { FinetuneOptions } from './finetune-options.js';
+export const FINETUNE_OPTIONS = { ...RUN_OPTIONS, ...TRAIN_OPTIONS, outputDir };
 
 /** A run's options, checked, each with its value. */
 export interface Settings extends ValuesOf<typeof RUN_OPTIONS> {

@@ -93,7 +93,7 @@ export async function refuseOccupied(outputDir: string): Promise<void> {
   if (occupant === undefined) return;
   throw new TrainError(
     'ERR_GEMMATUNE_ARGUMENT',
-    `The output folder ${outputDir} already holds ${occupant}; choose another folder, or set overwrite to replace it or resume to continue.`,
+    `The output folder ${outputDir} already holds ${occupant}; choose another folder, or set \`overwrite\` to replace it or \`resume\` to continue.`,
   );
 }
 

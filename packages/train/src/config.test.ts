@@ -1,5 +1,6 @@
-import { describe, expect, it } from 'vitest';
-import { resolveTrainOptions, TRAIN_OPTION_ALIASES } from './config.js';
+import type { ValuesOf } from '@gemmatune/base';
+import { describe, expect, expectTypeOf, it } from 'vitest';
+import { resolveTrainOptions, TRAIN_OPTION_ALIASES, type TRAIN_OPTIONS, type TrainOptions } from './config.js';
 
 const message = (input: unknown): string => {
   try {
@@ -10,6 +11,10 @@ const message = (input: unknown): string => {
   }
   throw new Error('was accepted');
 };
+
+it('the interface of options says the same as their table', () => {
+  expectTypeOf<TrainOptions>().toEqualTypeOf<ValuesOf<typeof TRAIN_OPTIONS>>();
+});
 
 describe('resolveTrainOptions', () => {
   it("has SFTConfig's defaults, but for what the number of rows decides unless compat is 'trl'", () => {
@@ -87,8 +92,8 @@ describe('resolveTrainOptions', () => {
       seed: 40,
     });
     expect(notes).toEqual([
-      "bf16 has no effect here: the model's dtype decides.",
-      'report_to has no effect here: events and trainer_state.json carry every number.',
+      "`bf16` has no effect here: the model's dtype decides.",
+      '`report_to` has no effect here: events and trainer_state.json carry every number.',
     ]);
   });
 
@@ -127,52 +132,52 @@ describe('resolveTrainOptions', () => {
     [{ maxstep: 1 }, "Unknown option 'maxstep'; did you mean 'maxSteps'?"],
     [{ frobnicate: 1 }, "Unknown option 'frobnicate'; see the list of options"],
     [{ toString: 1 }, "Unknown option 'toString'; see the list of options"],
-    [{ learning_rate: '5e-5' }, "learning_rate is '5e-5'; expected a number of at least 0."],
-    [{ learningRate: Number.NaN }, 'learningRate is NaN; expected a number of at least 0.'],
-    [{ perDeviceTrainBatchSize: 0 }, 'perDeviceTrainBatchSize is 0; expected an integer of at least 1.'],
-    [{ maxSteps: 2.5 }, 'maxSteps is 2.5; expected an integer of at least -1.'],
-    [{ maxSteps: 0 }, 'maxSteps is 0; expected -1 or an integer of at least 1.'],
-    [{ adamBeta1: 1 }, 'adamBeta1 is 1; expected a number of at least 0 and below 1.'],
+    [{ learning_rate: '5e-5' }, "`learning_rate` is '5e-5'; expected a number of at least 0."],
+    [{ learningRate: Number.NaN }, '`learningRate` is NaN; expected a number of at least 0.'],
+    [{ perDeviceTrainBatchSize: 0 }, '`perDeviceTrainBatchSize` is 0; expected an integer of at least 1.'],
+    [{ maxSteps: 2.5 }, '`maxSteps` is 2.5; expected an integer of at least -1.'],
+    [{ maxSteps: 0 }, '`maxSteps` is 0; expected -1 or an integer of at least 1.'],
+    [{ adamBeta1: 1 }, '`adamBeta1` is 1; expected a number of at least 0 and below 1.'],
     [
       { loggingSteps: 0 },
-      'loggingSteps is 0; expected an integer of at least 1, or a share of all steps between 0 and 1.',
+      '`loggingSteps` is 0; expected an integer of at least 1, or a share of all steps between 0 and 1.',
     ],
     [
       { loggingSteps: 1.5 },
-      'loggingSteps is 1.5; expected an integer of at least 1, or a share of all steps between 0 and 1.',
+      '`loggingSteps` is 1.5; expected an integer of at least 1, or a share of all steps between 0 and 1.',
     ],
-    [{ warmupRatio: 1.5 }, 'warmupRatio is 1.5; expected a number of at least 0 and of at most 1.'],
-    [{ warmupSteps: 2.5 }, 'warmupSteps is 2.5; expected a whole number, or a share below 1.'],
+    [{ warmupRatio: 1.5 }, '`warmupRatio` is 1.5; expected a number of at least 0 and of at most 1.'],
+    [{ warmupSteps: 2.5 }, '`warmupSteps` is 2.5; expected a whole number, or a share below 1.'],
     [
       { lrSchedulerType: 'polynomial' },
-      "lrSchedulerType is 'polynomial'; expected 'constant' or 'constant_with_warmup' or 'linear' or 'cosine'.",
+      "`lrSchedulerType` is 'polynomial'; expected 'constant' or 'constant_with_warmup' or 'linear' or 'cosine'.",
     ],
-    [{ overwrite: 'yes' }, "overwrite is 'yes'; expected true or false."],
-    [{ compat: 'hf' }, "compat is 'hf'; expected 'trl'."],
-    [{ recompute: 'all' }, "recompute is 'all'; expected 'none' or 'elementwise' or 'blocks'."],
+    [{ overwrite: 'yes' }, "`overwrite` is 'yes'; expected true or false."],
+    [{ compat: 'hf' }, "`compat` is 'hf'; expected 'trl'."],
+    [{ recompute: 'all' }, "`recompute` is 'all'; expected 'none' or 'elementwise' or 'blocks'."],
     [
       { recompute: 'none', gradient_checkpointing: true },
-      "gradientCheckpointing recomputes whole blocks, but recompute is 'none'; expected 'blocks', or only one of the two options.",
+      "`gradientCheckpointing` recomputes whole blocks, but `recompute` is 'none'; expected 'blocks', or only one of the two options.",
     ],
     [
       { optim: 'adafactor' },
-      "optim is 'adafactor'; expected 'adamw_torch_fused' or 'adamw_torch' or 'adamw_hf' or 'adamw'.",
+      "`optim` is 'adafactor'; expected 'adamw_torch_fused' or 'adamw_torch' or 'adamw_hf' or 'adamw'.",
     ],
     [
       { maxLength: 5, max_seq_length: 6 },
-      'maxLength and max_seq_length are the same option (maxLength); expected only one of them.',
+      '`maxLength` and `max_seq_length` are the same option (`maxLength`); expected only one of them.',
     ],
-    [{ resume: true }, 'resume needs the outputDir that holds the checkpoints.'],
+    [{ resume: true }, '`resume` needs the `outputDir` that holds the checkpoints.'],
     [
       { loadBestModelAtEnd: true, outputDir: 'x', evalStrategy: 'no' },
-      "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
+      "The best model can only be found by evaluating, but `evalStrategy` is 'no'; set `evalSteps`, or `evalStrategy` to 'epoch'.",
     ],
     [
       { loadBestModelAtEnd: true, outputDir: 'x', evalSteps: 2, saveSteps: 3, compat: 'trl' },
-      "loadBestModelAtEnd with compat 'trl' needs saveSteps to be a multiple of evalSteps, but they are 3 and 2.",
+      "`loadBestModelAtEnd` with `compat` 'trl' needs `saveSteps` to be a multiple of `evalSteps`, but they are 3 and 2.",
     ],
-    [[], 'The training configuration is []; expected an object of options.'],
-    [null, 'The training configuration is null; expected an object of options.'],
+    [[], '`options` is []; expected an object of options.'],
+    [null, '`options` is null; expected an object of options.'],
   ])('refuses %j', (input, expected) => {
     expect(message(input)).toBe(expected);
   });

@@ -9,11 +9,11 @@ import {
   optional,
   shown,
   text,
-  type ValuesOf,
 } from '@gemmatune/base';
 import type { Recompute } from '@gemmatune/engine';
 import { TrainError } from './errors.js';
 import { byRows, refused } from './option.js';
+import type { TrainOptions } from './train-options.js';
 
 /** How the learning rate moves after warm-up; their lambdas are in schedule.ts. */
 export const LR_SCHEDULER_TYPES = ['constant', 'constant_with_warmup', 'linear', 'cosine'] as const;
@@ -27,7 +27,7 @@ export const RECOMPUTE_MODES = ['none', 'elementwise', 'blocks'] as const satisf
  * Names are TRL's in camelCase, defaults are those of TRL 1.13's SFTConfig, but for those that follow from the number of rows (by-rows.ts).
  */
 export const TRAIN_OPTIONS = {
-  maxSteps: integer('Number of updates; -1 = as many as numTrainEpochs gives.', -1, { min: -1 }),
+  maxSteps: integer('Number of updates; -1 = as many as `numTrainEpochs` gives.', -1, { min: -1 }),
   numTrainEpochs: byRows(number('Passes over the rows; may be a fraction.', 3, { above: 0 })),
   perDeviceTrainBatchSize: byRows(integer('Rows of one micro-batch.', 8, { min: 1 })),
   perDeviceEvalBatchSize: integer('Rows of one evaluation batch.', 8, { min: 1 }),
@@ -37,7 +37,9 @@ export const TRAIN_OPTIONS = {
   lrSchedulerType: byRows(choice('How the learning rate moves after warm-up.', LR_SCHEDULER_TYPES, 'linear')),
   warmupRatio: byRows(number('Share of all updates that warm up.', 0, { min: 0, max: 1 })),
   warmupSteps: optional(
-    number('Updates that warm up; below 1 a share. Wins over warmupRatio. Unset: warmupRatio decides.', 0, { min: 0 }),
+    number('Updates that warm up; below 1 a share. Wins over `warmupRatio`. Unset: `warmupRatio` decides.', 0, {
+      min: 0,
+    }),
   ),
   weightDecay: number('AdamW weight decay of all matrices, the tied embedding included; never of norms.', 0, {
     min: 0,
@@ -51,31 +53,32 @@ export const TRAIN_OPTIONS = {
   loggingFirstStep: flag('Also log the first update.'),
   evalStrategy: optional(
     choice(
-      "When to evaluate. Unset: 'steps' where evalSteps is set, else 'epoch' where there are evaluation rows.",
+      "When to evaluate. Unset: 'steps' where `evalSteps` is set, else 'epoch' where there are evaluation rows.",
       ['no', 'steps', 'epoch'],
       'no',
     ),
   ),
-  evalSteps: interval('Evaluate every so many updates. Unset: as loggingSteps.', null),
+  evalSteps: interval('Evaluate every so many updates. Unset: as `loggingSteps`.', null),
   saveStrategy: choice('When to write a checkpoint.', ['no', 'steps', 'epoch', 'best'], 'steps'),
   saveSteps: interval('A checkpoint every so many updates (and at the end).', 500),
   saveTotalLimit: optional(integer('Keep only the newest checkpoints, and always the best.', 1, { min: 1 })),
   loadBestModelAtEnd: flag('End with the weights of the best evaluation instead of the last.'),
-  metricForBestModel: text("Evaluation metric that decides what is best. Unset: 'loss' with loadBestModelAtEnd."),
+  metricForBestModel: text("Evaluation metric that decides what is best. Unset: 'loss' with `loadBestModelAtEnd`."),
   greaterIsBetter: optional(flag("Unset: true unless the metric's name ends in 'loss'.")),
 
   seed: integer('Decides the order of rows and, without master weights, how updates are rounded.', 42, {
     min: 0,
     max: 0xffffffff,
   }),
-  dataSeed: optional(integer('Decides the order of rows instead of seed.', 42, { min: 0, max: 0xffffffff })),
+  dataSeed: optional(integer('Decides the order of rows instead of `seed`.', 42, { min: 0, max: 0xffffffff })),
   nonFinitePatience: integer('Give up after so many updates in a row without a finite gradient.', 3, { min: 1 }),
 
   outputDir: text('Folder for checkpoints and the trained model. Unset: nothing is written.', null, 'a folder'),
   overwrite: flag('Allow an output folder that already holds a model; its checkpoints are removed.'),
   resume: {
     default: false,
-    help: 'Continue from the newest checkpoint in outputDir (true) or from a given one (its folder).',
+    help: 'Continue from the newest checkpoint in `outputDir` (true) or from a given one (its folder).',
+    type: 'boolean | string',
     expected: 'true, false or the folder of a checkpoint',
     accepts: (value: unknown): value is boolean | string =>
       typeof value === 'boolean' || (typeof value === 'string' && value !== ''),
@@ -91,7 +94,7 @@ export const TRAIN_OPTIONS = {
       'full',
     ),
   ),
-  packing: flag('Fill sequences of maxLength tokens with several rows.'),
+  packing: flag('Fill sequences of `maxLength` tokens with several rows.'),
 
   tokensPerPass: optional(
     integer('Most tokens computed at once. Unset: a micro-batch on the CPU, as much as fits on a GPU.', 8192, {
@@ -112,8 +115,7 @@ export const TRAIN_OPTIONS = {
   gradientCheckpointing: flag("TRL's name for recompute 'blocks': less memory, same result."),
 };
 
-/** All options with their values; null where one is left open. */
-export type TrainOptions = ValuesOf<typeof TRAIN_OPTIONS>;
+export type { TrainOptions } from './train-options.js';
 export type TrainOptionName = keyof TrainOptions;
 
 const NAMES = Object.keys(TRAIN_OPTIONS) as TrainOptionName[];
@@ -183,7 +185,7 @@ export const KNOWN_OPTION_NAMES: readonly string[] = [
  */
 export function resolveTrainOptions(input: unknown = {}, onNote: (sentence: string) => void = () => {}): TrainOptions {
   if (input === null || typeof input !== 'object' || Array.isArray(input)) {
-    throw refused('The training configuration', input, 'an object of options');
+    throw refused('options', input, 'an object of options');
   }
   const given: Record<string, unknown> = {};
   const givenAs: Record<string, string> = {};
@@ -193,7 +195,7 @@ export function resolveTrainOptions(input: unknown = {}, onNote: (sentence: stri
       if (option in given) {
         throw new TrainError(
           'ERR_GEMMATUNE_ARGUMENT',
-          `${givenAs[option]} and ${name} are the same option (${option}); expected only one of them.`,
+          `\`${givenAs[option]}\` and \`${name}\` are the same option (\`${option}\`); expected only one of them.`,
         );
       }
       given[option] = converted;
@@ -208,7 +210,7 @@ export function resolveTrainOptions(input: unknown = {}, onNote: (sentence: stri
     if (!accepts(value)) throw refused(givenAs[name] ?? name, value, expected);
     options[name] = value === null && given.compat === 'trl' ? (trl ?? null) : value;
   }
-  const resolved = options as TrainOptions;
+  const resolved = options as unknown as TrainOptions;
   settle(resolved, onNote);
   return resolved;
 }
@@ -223,7 +225,7 @@ function translate(name: string, value: unknown, onNote: (sentence: string) => v
     return TRANSLATED[name]!(value);
   }
   if (Object.hasOwn(WITHOUT_EFFECT, name)) {
-    onNote(`${name} has no effect here: ${WITHOUT_EFFECT[name]}.`);
+    onNote(`\`${name}\` has no effect here: ${WITHOUT_EFFECT[name]}.`);
     return {};
   }
   if (Object.hasOwn(FIXED, name)) {
@@ -243,7 +245,7 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
     throw refused('warmupSteps', warmupSteps, 'a whole number, or a share below 1');
   }
   if (options.lrSchedulerType === 'constant' && (warmupSteps || warmupRatio)) {
-    onNote("lrSchedulerType 'constant' has no warm-up; use 'constant_with_warmup' for one.");
+    onNote("`lrSchedulerType` 'constant' has no warm-up; use 'constant_with_warmup' for one.");
   }
 
   if (options.evalSteps !== null) options.evalStrategy ??= 'steps';
@@ -255,7 +257,7 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
     if (options.recompute !== 'blocks') {
       throw new TrainError(
         'ERR_GEMMATUNE_ARGUMENT',
-        `gradientCheckpointing recomputes whole blocks, but recompute is '${options.recompute}'; expected 'blocks', or only one of the two options.`,
+        `\`gradientCheckpointing\` recomputes whole blocks, but \`recompute\` is '${options.recompute}'; expected 'blocks', or only one of the two options.`,
       );
     }
   }
@@ -264,12 +266,15 @@ function settle(options: TrainOptions, onNote: (sentence: string) => void): void
   if (options.metricForBestModel !== null) options.greaterIsBetter ??= !options.metricForBestModel.endsWith('loss');
   refuseBestUnseen(options);
   if (options.loadBestModelAtEnd && options.outputDir === null) {
-    throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'loadBestModelAtEnd needs an outputDir to keep the best model in.');
+    throw new TrainError(
+      'ERR_GEMMATUNE_ARGUMENT',
+      '`loadBestModelAtEnd` needs an `outputDir` to keep the best model in.',
+    );
   }
   if (options.compat === 'trl' && options.loadBestModelAtEnd && options.saveStrategy !== 'best')
     settleBestAsTrl(options);
   if (options.resume !== false && options.outputDir === null) {
-    throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'resume needs the outputDir that holds the checkpoints.');
+    throw new TrainError('ERR_GEMMATUNE_ARGUMENT', '`resume` needs the `outputDir` that holds the checkpoints.');
   }
 }
 
@@ -281,7 +286,7 @@ export function refuseBestUnseen({
   if (metricForBestModel === null || evalStrategy !== 'no') return;
   throw new TrainError(
     'ERR_GEMMATUNE_ARGUMENT',
-    "The best model can only be found by evaluating, but evalStrategy is 'no'; set evalSteps, or evalStrategy to 'epoch'.",
+    "The best model can only be found by evaluating, but `evalStrategy` is 'no'; set `evalSteps`, or `evalStrategy` to 'epoch'.",
   );
 }
 
@@ -290,14 +295,14 @@ function settleBestAsTrl({ evalStrategy, saveStrategy, evalSteps, saveSteps }: T
   if (evalStrategy !== saveStrategy) {
     throw new TrainError(
       'ERR_GEMMATUNE_ARGUMENT',
-      `loadBestModelAtEnd with compat 'trl' needs the same evalStrategy and saveStrategy, but they are '${evalStrategy}' and '${saveStrategy}'.`,
+      `\`loadBestModelAtEnd\` with \`compat\` 'trl' needs the same \`evalStrategy\` and \`saveStrategy\`, but they are '${evalStrategy}' and '${saveStrategy}'.`,
     );
   }
   const multiple = saveSteps / (evalSteps ?? saveSteps);
   if (evalStrategy === 'steps' && Math.abs(multiple - Math.round(multiple)) > 1e-9) {
     throw new TrainError(
       'ERR_GEMMATUNE_ARGUMENT',
-      `loadBestModelAtEnd with compat 'trl' needs saveSteps to be a multiple of evalSteps, but they are ${saveSteps} and ${evalSteps}.`,
+      `\`loadBestModelAtEnd\` with \`compat\` 'trl' needs \`saveSteps\` to be a multiple of \`evalSteps\`, but they are ${saveSteps} and ${evalSteps}.`,
     );
   }
 }

@@ -72,6 +72,6 @@ export function decidingMetric(row: LogRow, metricForBestModel: string): number 
   const known = Object.keys(row).filter((key) => key.startsWith('eval_'));
   throw new TrainError(
     'ERR_GEMMATUNE_ARGUMENT',
-    `metricForBestModel is '${metricForBestModel}', but an evaluation has only ${known.join(', ')}.`,
+    `\`metricForBestModel\` is '${metricForBestModel}', but an evaluation has only ${known.join(', ')}.`,
   );
 }

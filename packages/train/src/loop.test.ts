@@ -245,7 +245,7 @@ describe('evaluation', () => {
   it('names the metrics there are where the deciding one is not among them', async () => {
     const input = { trainRows, evalRows, options: { ...base, metricForBestModel: 'tool_accuracy' } };
     await expect(run(new BigramModel(V), input)).rejects.toThrow(
-      "metricForBestModel is 'tool_accuracy', but an evaluation has only eval_loss, eval_runtime,",
+      "`metricForBestModel` is 'tool_accuracy', but an evaluation has only eval_loss, eval_runtime,",
     );
   });
 
@@ -356,7 +356,7 @@ describe('gradients that are not finite', () => {
     await expect(training).rejects.toMatchObject({
       code: 'ERR_GEMMATUNE_DIVERGED',
       message:
-        'Training diverged: the last 2 updates, up to 3 of 9, had gradients that are not finite; start again with a learningRate below 0.00002.',
+        'Training diverged: the last 2 updates, up to 3 of 9, had gradients that are not finite; start again with a `learningRate` below 0.00002.',
     });
     expect(events.at(-1)).toEqual({ type: 'end', reason: 'diverged', step: 3, row: null, folder: null });
   });

@@ -130,7 +130,7 @@ export class Trainer {
    */
   async *train({ signal }: { signal?: AbortSignal } = {}): AsyncGenerator<TrainEvent, void, undefined> {
     if (this.#started)
-      throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'A Trainer trains once; make a new one, with resume to go on.');
+      throw new TrainError('ERR_GEMMATUNE_ARGUMENT', 'A Trainer trains once; make a new one, with `resume` to go on.');
     this.#started = true;
     this.#ticked = performance.now();
     yield* this.#start();
@@ -332,7 +332,7 @@ export class Trainer {
     throw new TrainError(
       'ERR_GEMMATUNE_DIVERGED',
       `Training diverged: the last ${nonFinite} updates, up to ${step} of ${this.plan.maxSteps}, had gradients that are not finite; ` +
-        `start again with a learningRate below ${this.options.learningRate}${folder === null ? '' : `, or look at ${folder}`}.`,
+        `start again with a \`learningRate\` below ${this.options.learningRate}${folder === null ? '' : `, or look at ${folder}`}.`,
     );
   }
 

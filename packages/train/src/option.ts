@@ -8,5 +8,5 @@ export function byRows<T extends number | string>(option: Option<T>): Option<T |
 }
 
 export function refused(name: string, value: unknown, expected: string): TrainError {
-  return new TrainError('ERR_GEMMATUNE_ARGUMENT', `${name} is ${shown(value)}; expected ${expected}.`);
+  return new TrainError('ERR_GEMMATUNE_ARGUMENT', `\`${name}\` is ${shown(value)}; expected ${expected}.`);
 }

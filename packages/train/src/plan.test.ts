@@ -135,8 +135,8 @@ describe('planPasses', () => {
         code: 'ERR_GEMMATUNE_MEMORY',
         message:
           'The longest row, 1,500 tokens, takes 1.9 GB with everything kept for the backward pass, 1.7 GB with norms, rope and GeGLU recomputed, ' +
-          '1.2 GB with whole blocks recomputed (gradientCheckpointing); the device has 1.3 GB for it, of which 5 % stay free: ' +
-          'rows of up to 1,499 tokens would fit with whole blocks recomputed, so lower maxLength (--max-length).',
+          '1.2 GB with whole blocks recomputed (`gradientCheckpointing`); the device has 1.3 GB for it, of which 5 % stay free: ' +
+          'rows of up to 1,499 tokens would fit with whole blocks recomputed, so lower `maxLength`.',
       }),
     );
     expect(() => plan(1e6)).toThrow('not a single token would fit, so free memory on the device or use another one.');
@@ -155,13 +155,13 @@ describe('planPasses', () => {
 
   it('and where that does not fit, says what would', () => {
     expect(() => plan(exactly(1500, 'none') - 1, { recompute: 'none' })).toThrow(
-      /^The longest row, .* of which 5 % stay free: recompute is 'none', and 'elementwise' would fit\.$/,
+      /^The longest row, .* of which 5 % stay free: `recompute` is 'none', and 'elementwise' would fit\.$/,
     );
     expect(() => plan(exactly(2500, 'elementwise') - 1, { tokensPerPass: 2500, recompute: 'elementwise' })).toThrow(
-      "recompute is 'elementwise', and 'blocks' would fit.",
+      "`recompute` is 'elementwise', and 'blocks' would fit.",
     );
     expect(() => plan(exactly(1500, 'blocks') - 1, { recompute: 'none' })).toThrow(
-      'rows of up to 1,499 tokens would fit with whole blocks recomputed, so lower maxLength (--max-length).',
+      'rows of up to 1,499 tokens would fit with whole blocks recomputed, so lower `maxLength`.',
     );
   });
 
@@ -171,7 +171,7 @@ describe('planPasses', () => {
     expect(plan(exactly(2500, 'none') - 1, wide)).toMatchObject({ ...wide, recompute: 'elementwise' });
     expect(plan(exactly(2500, 'elementwise') - 1, wide)).toMatchObject({ ...wide, recompute: 'blocks' });
     expect(() => plan(exactly(2500, 'blocks') - 1, wide)).toThrow(
-      /^A pass of 2,500 tokens \(tokensPerPass\) takes 2.5 GB .*: passes of up to 2,499 tokens would fit with whole blocks recomputed\.$/,
+      /^A pass of 2,500 tokens \(`tokensPerPass`\) takes 2.5 GB .*: passes of up to 2,499 tokens would fit with whole blocks recomputed\.$/,
     );
     // More than any update has: what counts is the largest update.
     expect(plan(exactly(3900, 'none'), { tokensPerPass: 1e9 })).toMatchObject({ recompute: 'none', tokens: 3900 });
@@ -180,7 +180,7 @@ describe('planPasses', () => {
   it('refuses tokensPerPass below the longest row', () => {
     for (const available of [null, 1e12])
       expect(() => plan(available, { tokensPerPass: 1499 })).toThrow(
-        'tokensPerPass is 1499, but the longest row has 1500 tokens and cannot be divided; expected at least 1500, or shorter rows (maxLength).',
+        '`tokensPerPass` is 1499, but the longest row has 1500 tokens and cannot be divided; expected at least 1500, or shorter rows (`maxLength`).',
       );
   });
 

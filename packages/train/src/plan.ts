@@ -90,7 +90,7 @@ export function planPasses(
   if (fixed !== null && fixed < row.tokens) {
     throw new TrainError(
       'ERR_GEMMATUNE_ARGUMENT',
-      `tokensPerPass is ${fixed}, but the longest row has ${row.tokens} tokens and cannot be divided; expected at least ${row.tokens}, or shorter rows (maxLength).`,
+      `\`tokensPerPass\` is ${fixed}, but the longest row has ${row.tokens} tokens and cannot be divided; expected at least ${row.tokens}, or shorter rows (\`maxLength\`).`,
     );
   }
   // A pass of so many tokens has at most that many targets, and no more than any update has.
@@ -197,20 +197,20 @@ function tooLarge(pass: {
   const { tokens, fixed, bytes, available, best, given, instead } = pass;
   const count = (n: number) => n.toLocaleString('en');
   const what = fixed
-    ? `A pass of ${count(tokens)} tokens (tokensPerPass)`
+    ? `A pass of ${count(tokens)} tokens (\`tokensPerPass\`)`
     : `The longest row, ${count(tokens)} tokens,`;
   const advice =
     instead !== undefined
-      ? `recompute is '${given}', and '${instead}' would fit`
+      ? `\`recompute\` is '${given}', and '${instead}' would fit`
       : best === 0
         ? 'not a single token would fit, so free memory on the device or use another one'
         : fixed
           ? `passes of up to ${count(best)} tokens would fit with whole blocks recomputed`
-          : `rows of up to ${count(best)} tokens would fit with whole blocks recomputed, so lower maxLength (--max-length)`;
+          : `rows of up to ${count(best)} tokens would fit with whole blocks recomputed, so lower \`maxLength\``;
   return new TrainError(
     'ERR_GEMMATUNE_MEMORY',
     `${what} takes ${gigabytes(bytes.none)} with everything kept for the backward pass, ${gigabytes(bytes.elementwise)} with norms, rope and GeGLU recomputed, ` +
-      `${gigabytes(bytes.blocks)} with whole blocks recomputed (gradientCheckpointing); the device has ${gigabytes(available)} for it, of which ${100 * HEADROOM} % stay free: ${advice}.`,
+      `${gigabytes(bytes.blocks)} with whole blocks recomputed (\`gradientCheckpointing\`); the device has ${gigabytes(available)} for it, of which ${100 * HEADROOM} % stay free: ${advice}.`,
   );
 }
 

@@ -320,7 +320,7 @@ describe('the folder of several ranks', () => {
       expect(error).toMatchObject({
         code: 'ERR_GEMMATUNE_RANK',
         message:
-          "The model of rank 2 is not rank 0's after update 2, though all must be equal bit for bit; nothing was written, so continue from an earlier checkpoint with resume.",
+          "The model of rank 2 is not rank 0's after update 2, though all must be equal bit for bit; nothing was written, so continue from an earlier checkpoint with `resume`.",
       });
     }
     expect(await readdir(join(root, 'run'))).toEqual([]);

@@ -95,7 +95,7 @@ export async function sameModel(
   if (others.length === 0) return;
   throw new TrainError(
     'ERR_GEMMATUNE_RANK',
-    `The model of rank ${others.join(', ')} is not rank 0's ${when}, though all must be equal bit for bit; nothing was written, so continue from an earlier checkpoint with resume.`,
+    `The model of rank ${others.join(', ')} is not rank 0's ${when}, though all must be equal bit for bit; nothing was written, so continue from an earlier checkpoint with \`resume\`.`,
   );
 }
 

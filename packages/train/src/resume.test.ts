@@ -302,7 +302,7 @@ describe('the output folder', () => {
     const before = await run({ outputDir, maxSteps: 2 });
     await expect(run({ outputDir, maxSteps: 3 })).rejects.toMatchObject({
       code: 'ERR_GEMMATUNE_ARGUMENT',
-      message: `The output folder ${outputDir} already holds checkpoint-2; choose another folder, or set overwrite to replace it or resume to continue.`,
+      message: `The output folder ${outputDir} already holds checkpoint-2; choose another folder, or set \`overwrite\` to replace it or \`resume\` to continue.`,
     });
     expect(
       new Float64Array((await readFile(join(outputDir, 'model.safetensors'))).buffer.slice(0)).length,

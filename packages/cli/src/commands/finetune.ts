@@ -74,5 +74,5 @@ function optionsOf(values: ValuesOf<typeof options>, { given, extras }: Context)
   return {
     ...Object.fromEntries(own.map((name) => [name, values[name as keyof typeof values]])),
     ...extras,
-  } as FinetuneOptions;
+  } as unknown as FinetuneOptions;
 }

@@ -1,7 +1,8 @@
 /** A run on the screen: its lines, and one bar for what is under way. */
-import { duration, eventLines, type FinetuneEvent, seriesOf } from '@gemmatune/run';
+import { duration, eventLines, FINETUNE_OPTIONS, type FinetuneEvent, seriesOf } from '@gemmatune/run';
 import type { LogRow } from '@gemmatune/train';
 import { moved } from '../open-model.js';
+import { inFlags } from '../options.js';
 import type { Progress } from './progress.js';
 import { sparkline } from './sparkline.js';
 
@@ -37,7 +38,7 @@ export class FinetuneScreen {
       }
       const lines = event.type === 'report' ? sparklines(event.logHistory) : eventLines(event);
       if (event.type === 'end' || event.type === 'evaluation') this.#progress.end();
-      for (const line of lines) this.#progress.line(line);
+      for (const line of lines) this.#progress.line(inFlags(line, FINETUNE_OPTIONS));
     }
   }
 
