@@ -1,4 +1,4 @@
-/** README's programs, run as they are printed. */
+/** The programs of README and docs/typescript.md, run as they are printed. */
 import { execFile } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { mkdir, rm, symlink, writeFile } from 'node:fs/promises';
@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const assets = join(root, 'packages/cli/assets/quickstart');
-const programs = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)].map(
-  ([, text]) => text!,
+const programs = ['README.md', 'docs/typescript.md'].flatMap((page) =>
+  [...readFileSync(join(root, page), 'utf8').matchAll(/^```ts\n(.*?)^```/gms)].map(([, text]) => text!),
 );
 const work = mkdtempSync(join(tmpdir(), 'gemmatune-readme-'));
 afterAll(() => rm(work, { recursive: true }));

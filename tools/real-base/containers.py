@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Holds the claim about fp16 containers (ARCHITECTURE.md, "The GPU backend") against the operands of a real training pass.
+"""Holds the claim about fp16 containers (docs/gpu.md) against the operands of a real training pass.
 
   python tools/real-base/containers.py --rows build/concierge/train.jsonl [--base build/real-base] [--count 4]
 
