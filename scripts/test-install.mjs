@@ -56,7 +56,7 @@ function inspect(tarball, version) {
   for (const script of ['preinstall', 'install', 'postinstall', 'prepare'])
     if (manifest.scripts?.[script]) refuse(`has the script ${script}, and package managers refuse or skip those`);
   if (files.includes('binding.gyp')) refuse('has a binding.gyp, which makes npm compile');
-  if (!files.includes('LICENSE')) refuse('has no LICENSE');
+  for (const file of ['LICENSE', 'README.md']) if (!files.includes(file)) refuse(`has no ${file}`);
   if (manifest.license !== 'Apache-2.0') refuse(`has the licence ${manifest.license}, expected Apache-2.0`);
   if (manifest.version !== version) refuse(`has version ${manifest.version}, the others have ${version}`);
   for (const [name, range] of Object.entries(manifest.dependencies ?? {}))
