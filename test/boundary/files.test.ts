@@ -152,7 +152,7 @@ describe('model.safetensors', () => {
     const index = join(folder, 'model.safetensors.index.json');
     for (const [shard, message] of [
       ['model-00001-of-00001.safetensors', /model-00001-of-00001\.safetensors: cannot open: ENOENT/],
-      ['../model.safetensors', /weight_map names "\.\.\/model\.safetensors", expected a file beside it/],
+      ['../model.safetensors', /weight_map names '\.\.\/model\.safetensors', expected a file beside it/],
       [7, /weight_map names 7/],
     ] as const) {
       writeFileSync(index, JSON.stringify({ weight_map: { [NORM]: shard } }));

@@ -1,6 +1,8 @@
 /** The safetensors format: 8 bytes of header length, a JSON header, then the tensors. The bytes of tensors are the core's to read. */
+
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { shown } from '@gemmatune/base';
 import type { DTypeName, ParameterInfo } from './addon.js';
 import { EngineError } from './errors.js';
 
@@ -49,7 +51,7 @@ function parseHeader(path: string, json: string, dataStart: number, size: number
     refuse(path, `its header is not JSON (${(cause as Error).message}): not a safetensors file`);
   }
   if (typeof header !== 'object' || header === null)
-    refuse(path, `its header is ${JSON.stringify(header)}, expected an object: not a safetensors file`);
+    refuse(path, `its header is ${shown(header)}, expected an object: not a safetensors file`);
   const tensors = new Map<string, TensorEntry>();
   for (const [name, value] of Object.entries(header as Record<string, unknown>)) {
     if (name === '__metadata__') continue;
@@ -61,14 +63,14 @@ function parseHeader(path: string, json: string, dataStart: number, size: number
     const shape =
       Array.isArray(t.shape) && t.shape.every(isCount)
         ? (t.shape as number[])
-        : refuse(path, `${name} has shape ${JSON.stringify(t.shape)}, expected a list of sizes`);
+        : refuse(path, `${name} has shape ${shown(t.shape)}, expected a list of sizes`);
     const [begin, end] =
       Array.isArray(t.data_offsets) && t.data_offsets.every(isCount) ? (t.data_offsets as number[]) : [];
     const bytes = shape.reduce((a, b) => a * b, 1) * BYTES[dtype];
     if (begin === undefined || end === undefined || end - begin !== bytes)
       refuse(
         path,
-        `${name} has data_offsets ${JSON.stringify(t.data_offsets)}, expected ${bytes} bytes for ${dtype} [${shape.join(', ')}]`,
+        `${name} has data_offsets ${shown(t.data_offsets)}, expected ${bytes} bytes for ${dtype} [${shape.join(', ')}]`,
       );
     if (dataStart + end! > size)
       refuse(path, `${name} ends at byte ${dataStart + end!}, the file holds ${size}: truncated; download it again`);
@@ -95,7 +97,7 @@ export async function readModelTensors(folder: string): Promise<Map<string, Tens
   const all = new Map<string, TensorEntry>();
   for (const shard of new Set(Object.values(map as Record<string, string>))) {
     if (typeof shard !== 'string' || shard.includes('/') || shard.includes('\\'))
-      refuse(indexPath, `weight_map names ${JSON.stringify(shard)}, expected a file beside it`);
+      refuse(indexPath, `weight_map names ${shown(shard)}, expected a file beside it`);
     for (const [name, entry] of await readSafetensors(join(folder, shard))) all.set(name, entry);
   }
   return all;

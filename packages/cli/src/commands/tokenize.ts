@@ -1,4 +1,4 @@
-import { flag, InputError } from '@gemmatune/base';
+import { flag, InputError, shown } from '@gemmatune/base';
 import { ModelText, modelOption } from '@gemmatune/run';
 import { command } from '../command.js';
 import { FILTER_OPTIONS, filterLines, parseObject } from '../json-lines.js';
@@ -25,5 +25,5 @@ export const tokenize = command({
 function parse(line: string, where: string): string {
   const { text } = parseObject(line, where);
   if (typeof text === 'string') return text;
-  throw new InputError(`${where}: text is ${JSON.stringify(text) ?? 'missing'}, expected a text.`);
+  throw new InputError(`${where}: text is ${shown(text)}, expected a text.`);
 }

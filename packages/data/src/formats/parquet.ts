@@ -1,5 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { InputError } from '@gemmatune/base';
+import { InputError, shown } from '@gemmatune/base';
 import { type ExactJson, type ExactObject, JsonNumber } from '@gemmatune/schema';
 import {
   type AsyncBuffer,
@@ -57,7 +57,7 @@ async function readMetadata(file: AsyncBuffer, path: string): Promise<FileMetaDa
   const tail = file.byteLength < 12 ? '' : Buffer.from(await file.slice(file.byteLength - 4)).toString('latin1');
   if (tail !== MAGIC) {
     throw new InputError(
-      `${path}: found ${JSON.stringify(tail)} in the last 4 of ${file.byteLength} bytes, expected ${JSON.stringify(MAGIC)}: the Parquet file is cut off or damaged; fetch it again.`,
+      `${path}: found ${shown(tail)} in the last 4 of ${file.byteLength} bytes, expected ${shown(MAGIC)}: the Parquet file is cut off or damaged; fetch it again.`,
     );
   }
   return readable(path, () => parquetMetadataAsync(file));

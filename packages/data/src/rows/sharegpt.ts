@@ -1,3 +1,4 @@
+import { shown } from '@gemmatune/base';
 import type { ExactJson, ExactObject } from '@gemmatune/schema';
 import { hermesTools, parseOr } from '../hermes/tools.js';
 import { callMessage, conversation, developer, message } from './conversation.js';
@@ -29,7 +30,7 @@ export const sharegpt: Layout = {
         called = call.get('name') as string;
         messages.push(callMessage([call]));
       } else if (role === 'observation') messages.push(message('tool', answer(value), [['name', called]]));
-      else return unreadable(`a turn is from ${JSON.stringify(role)}`);
+      else return unreadable(`a turn is from ${shown(role)}`);
     }
     const tools = hermesTools(source.get('tools'));
     if (tools.length > 0 && messages[0]?.get('role') !== 'developer') messages.unshift(developer());

@@ -67,12 +67,12 @@ export function seriesOf(logHistory: readonly LogRow[], key: keyof LogRow): Seri
 
 function keyTable(rows: Readonly<Record<string, unknown>>): string {
   const lines = Object.entries(rows).map(
-    ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(shown(value))}</td></tr>`,
+    ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(cellText(value))}</td></tr>`,
   );
   return `<table>${lines.join('')}</table>`;
 }
 
-function shown(value: unknown): string {
+function cellText(value: unknown): string {
   if (typeof value === 'string') return value;
   const large = typeof value === 'number' && Number.isInteger(value) && Math.abs(value) >= 10_000;
   return large ? value.toLocaleString('en-US') : (JSON.stringify(value) ?? '');

@@ -1,5 +1,5 @@
 /** How FunctionGemma's template writes a tool declaration and an argument, quirks included. */
-import { GemmatuneError } from '@gemmatune/base';
+import { GemmatuneError, shown } from '@gemmatune/base';
 import { type Json, JsonNumber, type JsonObject } from '@gemmatune/schema';
 import type { TemplateTool } from '../conversation.js';
 import { dictsort, isMapping, isTruthy, item, iterate, type Printable, text, upper } from './python.js';
@@ -19,7 +19,7 @@ const escaped = (value: string) => `<escape>${value}<escape>`;
 /** `declaration:NAME{…}`, what stands between the declaration tokens. */
 export function formatDeclaration(tool: TemplateTool): string {
   const declared = tool.function;
-  if (!isMapping(declared)) throw new TemplateError(`A tool has no "function" object, found ${JSON.stringify(tool)}.`);
+  if (!isMapping(declared)) throw new TemplateError(`A tool has no "function" object, found ${shown(tool)}.`);
   return `declaration:${text(declared.name)}{description:${escaped(text(declared.description))}${formatSchema(declared.parameters)}}`;
 }
 
@@ -37,7 +37,7 @@ function formatSchema(schema: Printable): string {
 }
 
 function formatProperties(properties: Printable, where: string): string {
-  if (!isMapping(properties)) throw new TemplateError(`${where} is ${JSON.stringify(properties)}, expected an object.`);
+  if (!isMapping(properties)) throw new TemplateError(`${where} is ${shown(properties)}, expected an object.`);
   return dictsort(properties)
     .filter(([name]) => !KEYWORDS.has(name))
     .map(([name, property]) => `${name}:{${formatProperty(property, `${where}.${name}`)}}`)

@@ -29,8 +29,8 @@ describe('values', () => {
     const parsed = parseArguments('a:Paris,b:toString');
     expect(parsed.calls).toEqual([{ name: 'f', arguments: { a: 'Paris', b: 'toString' } }]);
     expect(parsed.errors).toEqual([
-      { offset: 30, message: 'Expected a value, found the bare text "Paris"; taken as a string.' },
-      { offset: 38, message: 'Expected a value, found the bare text "toString"; taken as a string.' },
+      { offset: 30, message: "Expected a value, found the bare text 'Paris'; taken as a string." },
+      { offset: 38, message: "Expected a value, found the bare text 'toString'; taken as a string." },
     ]);
   });
 });

@@ -1,4 +1,5 @@
 /** Function calls in generated text, read back: the inverse of the renderer, and of the tutorial's one-JSON form. */
+import { shown } from '@gemmatune/base';
 import { type FunctionCall, type Json, type JsonObject, parseExactJson, plainJson } from '@gemmatune/schema';
 
 export interface ParsedCalls {
@@ -136,7 +137,7 @@ class CallReader {
     if (/^-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?$/.test(bare)) return Number(bare);
     this.errors.push({
       offset: start,
-      message: `Expected a value, found the bare text ${JSON.stringify(bare)}; taken as a string.`,
+      message: `Expected a value, found the bare text ${shown(bare)}; taken as a string.`,
     });
     return bare;
   }

@@ -145,7 +145,7 @@ describe('turns', () => {
     [
       'a call without a name',
       [{ role: 'assistant', tool_calls: [{ function: {} as never }] }],
-      /function\.name is undefined, expected a text/,
+      /function\.name is nothing, expected a text/,
     ],
   ])('refuses %s', (_name, messages, message) => {
     expect(() => render(messages)).toThrow(TemplateError);

@@ -2,6 +2,7 @@
  * FunctionGemma's chat template, written by hand: the text of google/functiongemma-270m-it's chat_template.jinja as
  * transformers renders it, byte for byte, and which part of it the model has to produce.
  */
+import { shown } from '@gemmatune/base';
 import type { Json, JsonObject } from '@gemmatune/schema';
 import type { TemplateMessage, TemplateTool } from '../conversation.js';
 import { formatDeclaration, formatFields, TemplateError } from './declaration.js';
@@ -137,7 +138,7 @@ function contentText(content: Json): string {
 function formatCall(call: NonNullable<TemplateMessage['tool_calls']>[number]): string {
   const name: unknown = call.function?.name;
   if (typeof name !== 'string')
-    throw new TemplateError(`A tool call's function.name is ${JSON.stringify(name)}, expected a text.`);
+    throw new TemplateError(`A tool call's function.name is ${shown(name)}, expected a text.`);
   return `<start_function_call>call:${name}${formatCallArguments(call.function.arguments)}<end_function_call>`;
 }
 
