@@ -37,6 +37,12 @@ export function isHubId(text: string): boolean {
   return /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/.test(text) && !/--|\.\./.test(text);
 }
 
+/** `organisation/name[@revision]`, taken apart. */
+export function idAndRevision(spec: string): { id: string; revision?: string } {
+  const at = spec.indexOf('@');
+  return at < 0 ? { id: spec } : { id: spec.slice(0, at), revision: spec.slice(at + 1) };
+}
+
 /** Where a person looks at the repository and accepts its licence. Mirrors have no such page, so it is always the Hub's. */
 function repoPage(repo: Pick<HubRepo, 'repoType' | 'id'>): string {
   return `https://huggingface.co/${repo.repoType === 'dataset' ? 'datasets/' : ''}${repo.id}`;
