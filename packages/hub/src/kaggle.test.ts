@@ -141,6 +141,23 @@ describe('pullKaggle', () => {
     );
   });
 
+  it('says what is no Kaggle, or answers as none', async () => {
+    expect(await failure(pullKaggle(spec, options({ kaggleEndpoint: 'kaggle.com' })))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The kaggleEndpoint option is "kaggle.com": expected an address such as https://www.kaggle.com.',
+    );
+    for (const [body, text] of [
+      ['<html>', "/get answered '<html>', expected JSON: does a proxy or a sign-in page stand between"],
+      ['null', '/get gave no whole number in "versionNumber" (found nothing): name the version'],
+      ['{"versionNumber":"3"}', `(found '3'): name the version, as in …/functiongemma-270m-it/1.`],
+    ] as const) {
+      const other = await listen((_, response) => void response.end(body));
+      const found = await failure(pullKaggle(spec, options({ kaggleEndpoint: other.url })));
+      await other.close();
+      expect(found).toContain('ERR_GEMMATUNE_HUB_SERVER: http://127.0.0.1');
+      expect(found).toContain(text);
+    }
+  });
+
   it('reads handles strictly', () => {
     expect(parseKaggleHandle(`${spec}/12`)).toEqual({
       owner: 'google',

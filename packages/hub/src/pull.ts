@@ -15,6 +15,7 @@ import {
   writeRef,
 } from './cache.js';
 import { download } from './download.js';
+import { hubEndpoint } from './endpoint.js';
 import { HubError } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { withLock } from './lock.js';
@@ -23,7 +24,6 @@ import {
   authorization,
   fileUrl,
   type HubRepo,
-  hubEndpoint,
   isHubId,
   listFiles,
   type RepoFile,

@@ -3,10 +3,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { type CommitFile, commit, createRepo, type HubApiError, whoAmI } from '@huggingface/hub';
+import { hubEndpoint } from './endpoint.js';
 import { causeOf, HubError, type HubErrorCode } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { type ModelCard, modelCard } from './model-card.js';
-import { hubEndpoint, isHubId } from './repo.js';
+import { isHubId } from './repo.js';
 import { type Environment, type ResolvedToken, resolveToken } from './token.js';
 
 /** Bytes of large files that have left so far; small files travel with the final commit. */
