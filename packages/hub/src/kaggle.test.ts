@@ -112,6 +112,13 @@ describe('pullKaggle', () => {
     expect(await readdir(join(root, 'cache/models', handle))).toEqual([]);
   });
 
+  it('says that its cache cannot be written', async () => {
+    await writeFile(join(root, 'cache'), '');
+    expect(await failure(pullKaggle(spec, options()))).toBe(
+      `ERR_GEMMATUNE_HUB_DISK: The cache ${join(root, 'cache')} cannot be written (a part of its path is a file, not a folder): make that possible, or name another place with KAGGLEHUB_CACHE.`,
+    );
+  });
+
   it('replaces a folder without its marker', async () => {
     const folder = join(root, 'cache/models', handle, '3');
     await mkdir(folder, { recursive: true });

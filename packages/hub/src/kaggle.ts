@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { shown } from '@gemmatune/base';
 import { download } from './download.js';
 import { kaggleEndpoint } from './endpoint.js';
-import { HubError } from './errors.js';
+import { HubError, inCache } from './errors.js';
 import { jsonOf, type RetryOptions, request } from './http.js';
 import { type KaggleCredentials, kaggleCredentials } from './kaggle-credentials.js';
 import { withLock } from './lock.js';
@@ -84,10 +84,11 @@ export async function pullKaggle(spec: string, options: KaggleOptions = {}): Pro
   const credentials = await kaggleCredentials(env);
   const api = `${kaggleEndpoint(options.kaggleEndpoint, env)}/api/v1/models/${owner}/${model}/${framework}/${variation}`;
   const version = handle.version ?? (await currentVersion(api, handle, credentials, options));
-  await mkdir(home, { recursive: true });
-  await withLock(join(home, `${version}.gemmatune.lock`), options.signal, async () => {
+  const fetchOnce = async () => {
     if (!(await isComplete(home, version))) await fetchVersion(api, home, version, handle, credentials, options);
-  });
+  };
+  const lock = join(home, `${version}.gemmatune.lock`);
+  await inCache(cacheDir, 'KAGGLEHUB_CACHE', () => withLock(lock, options.signal, fetchOnce));
   return join(home, String(version));
 }
 

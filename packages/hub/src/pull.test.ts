@@ -178,6 +178,14 @@ describe('pull', () => {
     );
   });
 
+  it.each(['file', '.locks'])('says that the cache cannot be written, with a file in the way: %s', async (name) => {
+    const place = name === 'file' ? join(cacheDir, 'file/cache') : cacheDir;
+    await writeFile(join(cacheDir, name), '');
+    expect(await failure(pull('org/name', options({ cacheDir: place })))).toBe(
+      `ERR_GEMMATUNE_HUB_DISK: The cache ${place} cannot be written (a part of its path is a file, not a folder): make that possible, or name another place with HF_HUB_CACHE.`,
+    );
+  });
+
   it('stops on abort, keeps the part and leaves no lock', async () => {
     const stop = new AbortController();
     const onProgress = ({ file, loaded }: PullProgress) => {

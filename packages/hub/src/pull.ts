@@ -16,7 +16,7 @@ import {
 } from './cache.js';
 import { download } from './download.js';
 import { hubEndpoint } from './endpoint.js';
-import { HubError } from './errors.js';
+import { HubError, inCache } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { withLock } from './lock.js';
 import { matchesAny, safeRelativePath } from './paths.js';
@@ -97,7 +97,8 @@ export async function pullFiles(
     );
   }
   safeRelativePath(revision, 'the revision option');
-  const cached = cachedRepo(hubCacheDir(options.cacheDir, env), repoType, id);
+  const cacheDir = hubCacheDir(options.cacheDir, env);
+  const cached = cachedRepo(cacheDir, repoType, id);
   if (options.offline ?? isOffline(env)) return fromCache(id, cached, revision, choose);
 
   const repo: HubRepo = {
@@ -112,16 +113,13 @@ export async function pullFiles(
   const { commit, files } = await list(repo, revision, cached, choose);
   const paths = choose(files.map((file) => file.path));
   const wanted = new Set(paths);
-  await fetchBlobs(
-    repo,
-    cached,
-    commit,
-    files.filter((file) => wanted.has(file.path)),
-    options.onProgress,
-  );
-  for (const file of files) if (wanted.has(file.path)) await linkSnapshot(cached, commit, file.path, file.etag);
-  // Last, so that an offline run never takes a half-made snapshot for the branch.
-  await writeRef(cached, revision, commit);
+  const chosen = files.filter((file) => wanted.has(file.path));
+  await inCache(cacheDir, 'HF_HUB_CACHE', async () => {
+    await fetchBlobs(repo, cached, commit, chosen, options.onProgress);
+    for (const file of chosen) await linkSnapshot(cached, commit, file.path, file.etag);
+    // Last, so that an offline run never takes a half-made snapshot for the branch.
+    await writeRef(cached, revision, commit);
+  });
   return { folder: snapshotPath(cached, commit), paths };
 }
 
