@@ -202,6 +202,15 @@ describe('kaggleCredentials', () => {
     expect((await kaggleCredentials(byPath)).authorization).toBe('Bearer KGAT_file');
   });
 
+  it('takes a token that is too long for a path, and never prints it', async () => {
+    const token = `KGAT_${'x'.repeat(5000)}`;
+    const env = { KAGGLE_CONFIG_DIR: root };
+    expect((await kaggleCredentials({ ...env, KAGGLE_API_TOKEN: token })).authorization).toBe(`Bearer ${token}`);
+    expect(await failure(kaggleCredentials({ ...env, KAGGLE_API_TOKEN: `${token} y` }))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The token from KAGGLE_API_TOKEN holds a space, a line break or a non-ASCII character: copy it again from https://www.kaggle.com/settings.',
+    );
+  });
+
   it('names a broken kaggle.json without quoting it', async () => {
     await writeFile(join(root, 'kaggle.json'), '{"username":"u","key":"topsecret');
     const text = await failure(kaggleCredentials({ KAGGLE_CONFIG_DIR: root }));
