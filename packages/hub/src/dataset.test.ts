@@ -41,6 +41,7 @@ describe('splitFiles', () => {
     expect(() => choose(['data/train-0.parquet'], 'test')).toThrow(
       'org/name has no split "test": its data files are data/train-0.parquet.',
     );
+    expect(() => choose(['data/train-0.parquet'], 'constructor')).toThrow('has no split "constructor"');
     expect(() => choose(['rows.csv', 'README.md'])).toThrow(
       'has no .parquet, .jsonl or .json data files (found rows.csv, README.md)',
     );

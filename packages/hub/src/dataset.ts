@@ -14,11 +14,11 @@ export interface DatasetOptions extends Omit<PullOptions, 'repoType' | 'allow' |
 
 /** In order of preference: Parquet is typed and smallest. */
 const FORMATS = ['parquet', 'jsonl', 'json'] as const;
-const SPLIT_WORDS: Record<string, string[]> = {
-  train: ['train', 'training'],
-  validation: ['validation', 'valid', 'val', 'dev'],
-  test: ['test', 'testing', 'eval', 'evaluation'],
-};
+const SPLIT_WORDS = new Map([
+  ['train', ['train', 'training']],
+  ['validation', ['validation', 'valid', 'val', 'dev']],
+  ['test', ['test', 'testing', 'eval', 'evaluation']],
+]);
 
 /**
  * Brings the data files of one split of a Hub data set into the cache.
@@ -67,8 +67,8 @@ export function splitFiles(names: string[], where: string, { split = 'train', co
     );
   }
   const data = inConfig.filter((name) => isData(name, format)).sort();
-  const named = data.filter((name) => Object.values(SPLIT_WORDS).some((words) => mentions(name, words)));
-  const wanted = SPLIT_WORDS[split] ?? [split];
+  const named = data.filter((name) => [...SPLIT_WORDS.values()].some((words) => mentions(name, words)));
+  const wanted = SPLIT_WORDS.get(split) ?? [split];
   const chosen = named.length === 0 && split === 'train' ? data : data.filter((name) => mentions(name, wanted));
   if (chosen.length === 0) {
     throw new HubError(

@@ -75,7 +75,7 @@ export async function pullKaggle(spec: string, options: KaggleOptions = {}): Pro
     if (version !== undefined && (await isComplete(home, version))) return join(home, String(version));
     throw new HubError(
       'ERR_GEMMATUNE_HUB_OFFLINE',
-      `The Kaggle model ${spec.replace(/^kaggle:/, '')} is neither attached under ${inputDir} nor complete in ${home}, and offline mode is on.`,
+      `The Kaggle model ${spec.replace(/^kaggle:/, '')} is neither attached under ${inputDir} nor complete in ${home}, and offline mode is on: pull it once without the offline option.`,
     );
   }
   if (handle.version !== undefined && (await isComplete(home, handle.version)))

@@ -228,7 +228,9 @@ describe('pull', () => {
       );
     }
     expect(await failure(pull('../../x', options()))).toMatch(/^ERR_GEMMATUNE_HUB_ARGUMENT: "\.\.\/\.\.\/x" is no id/);
-    expect(await failure(pull('org/name', options({ revision: '../main' })))).toContain('the revision option');
+    expect(await failure(pull('org/name', options({ revision: '../main' })))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The revision "../main" of org/name is no name of a branch, tag or commit.',
+    );
   });
 });
 

@@ -19,7 +19,7 @@ import { hubEndpoint } from './endpoint.js';
 import { HubError, inCache } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { withLock } from './lock.js';
-import { matchesAny, safeRelativePath } from './paths.js';
+import { isPlainPath, matchesAny } from './paths.js';
 import {
   authorization,
   fileUrl,
@@ -96,7 +96,10 @@ export async function pullFiles(
       `${JSON.stringify(id)} is no id of a Hub repository: expected "organisation/name".`,
     );
   }
-  safeRelativePath(revision, 'the revision option');
+  if (!isPlainPath(revision)) {
+    const text = `The revision ${JSON.stringify(revision)} of ${id} is no name of a branch, tag or commit.`;
+    throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', text);
+  }
   const cacheDir = hubCacheDir(options.cacheDir, env);
   const cached = cachedRepo(cacheDir, repoType, id);
   if (options.offline ?? isOffline(env)) return fromCache(id, cached, revision, choose);
