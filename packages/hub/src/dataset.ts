@@ -1,8 +1,9 @@
-import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { listFolder } from './cache.js';
 import { HubError } from './errors.js';
+import { findHere, orNearHere } from './local-path.js';
 import { type PullOptions, pullFiles } from './pull.js';
+import { idAndRevision, isHubId } from './repo.js';
 
 export interface DatasetOptions extends Omit<PullOptions, 'repoType' | 'allow' | 'ignore'> {
   /** Default `train`. */
@@ -13,11 +14,11 @@ export interface DatasetOptions extends Omit<PullOptions, 'repoType' | 'allow' |
 
 /** In order of preference: Parquet is typed and smallest. */
 const FORMATS = ['parquet', 'jsonl', 'json'] as const;
-const SPLIT_WORDS: Record<string, string[]> = {
-  train: ['train', 'training'],
-  validation: ['validation', 'valid', 'val', 'dev'],
-  test: ['test', 'testing', 'eval', 'evaluation'],
-};
+const SPLIT_WORDS = new Map([
+  ['train', ['train', 'training']],
+  ['validation', ['validation', 'valid', 'val', 'dev']],
+  ['test', ['test', 'testing', 'eval', 'evaluation']],
+]);
 
 /**
  * Brings the data files of one split of a Hub data set into the cache.
@@ -32,32 +33,21 @@ export async function pullDataset(id: string, options: DatasetOptions = {}): Pro
 }
 
 /**
- * Rows from wherever they are: a file, a folder laid out like a Hub data set, or a Hub id.
+ * Rows from wherever they are: a file, a folder laid out like a Hub data set, or a Hub id with `@revision` behind it if
+ * wanted. What lies on this machine goes before the Hub.
  *
  * @returns absolute paths of the split's files (`.parquet`, `.jsonl`, `.json`), in the order of their rows
  * @throws HubError
  */
 export async function resolveDataset(spec: string, options: DatasetOptions = {}): Promise<string[]> {
-  const found = await stat(spec).catch(() => undefined);
-  if (found?.isFile()) return [resolve(spec)];
-  if (found?.isDirectory()) {
-    return splitFiles(await listFolder(spec), spec, options).map((name) => resolve(spec, name));
-  }
-  if (/\.(parquet|jsonl|json|ndjson)$/i.test(spec) || looksLikePath(spec)) throw await noSuchPath(spec, 'data file');
-  return pullDataset(spec, options);
-}
-
-/** Whether a spec can only mean a place on disk. */
-export function looksLikePath(spec: string): boolean {
-  return /^([./~\\]|[A-Za-z]:[\\/])/.test(spec) || spec.split('/').length > 2;
-}
-
-export async function noSuchPath(spec: string, what: string): Promise<HubError> {
-  const parent = resolve(spec, '..');
-  const neighbours = (await readdir(parent).catch(() => [])).slice(0, 5);
-  const hint =
-    neighbours.length > 0 ? `${parent} holds ${neighbours.join(', ')}` : `${parent} is empty or not there either`;
-  return new HubError('ERR_GEMMATUNE_HUB_NOT_FOUND', `There is no ${what} ${resolve(spec)}: ${hint}.`);
+  const found = await findHere(spec, 'data file');
+  const path = resolve(spec);
+  if (found?.isFile()) return [path];
+  if (found?.isDirectory()) return splitFiles(await listFolder(path), path, options).map((name) => join(path, name));
+  if (found)
+    throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', `${path} is a pipe or device: expected rows in a file or folder.`);
+  const { id, ...revision } = idAndRevision(spec);
+  return orNearHere(spec, 'data file', pullDataset(id, { ...options, ...revision }));
 }
 
 /**
@@ -69,14 +59,16 @@ export function splitFiles(names: string[], where: string, { split = 'train', co
   const inConfig = names.filter((name) => config === undefined || name.startsWith(`${config.replace(/\/+$/, '')}/`));
   const format = FORMATS.find((extension) => inConfig.some((name) => isData(name, extension)));
   if (!format) {
+    const found = names.slice(0, 5).join(', ') || 'nothing';
+    const hint = isHubId(where) ? `: ${where}@refs/convert/parquet often has them` : '';
     throw new HubError(
       'ERR_GEMMATUNE_HUB_NOT_FOUND',
-      `${where}${config ? ` in ${config}` : ''} has no .parquet, .jsonl or .json data files (found ${names.slice(0, 5).join(', ') || 'nothing'}): for a Hub data set, the revision refs/convert/parquet often has them.`,
+      `${where}${config ? ` in ${config}` : ''} has no .parquet, .jsonl or .json data files (found ${found})${hint}.`,
     );
   }
   const data = inConfig.filter((name) => isData(name, format)).sort();
-  const named = data.filter((name) => Object.values(SPLIT_WORDS).some((words) => mentions(name, words)));
-  const wanted = SPLIT_WORDS[split] ?? [split];
+  const named = data.filter((name) => [...SPLIT_WORDS.values()].some((words) => mentions(name, words)));
+  const wanted = SPLIT_WORDS.get(split) ?? [split];
   const chosen = named.length === 0 && split === 'train' ? data : data.filter((name) => mentions(name, wanted));
   if (chosen.length === 0) {
     throw new HubError(

@@ -1,4 +1,4 @@
-import { GemmatuneError, reasonOf } from '@gemmatune/base';
+import { GemmatuneError, isSystemError, reasonOf } from '@gemmatune/base';
 
 /** Stable codes of everything this package can refuse or fail with. */
 export const HUB_ERROR_CODES = [
@@ -20,4 +20,18 @@ export class HubError extends GemmatuneError<HubErrorCode> {}
 export function causeOf(error: unknown): string {
   const cause = error instanceof HubError ? undefined : (error as Error | undefined)?.cause;
   return cause instanceof Error ? ((cause as NodeJS.ErrnoException).code ?? cause.message) : reasonOf(error);
+}
+
+/** Work on a cache: what the system refuses there names the place, and the variable that chooses another. */
+export async function inCache(place: string, variable: string, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!isSystemError(error)) throw error;
+    throw new HubError(
+      'ERR_GEMMATUNE_HUB_DISK',
+      `The cache ${place} cannot be written (${reasonOf(error)}): make that possible, or name another place with ${variable}.`,
+      { cause: error },
+    );
+  }
 }

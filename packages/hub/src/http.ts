@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import { shown } from '@gemmatune/base';
 import { causeOf, HubError } from './errors.js';
 
 /** How often and how patiently a request is repeated. */
@@ -52,6 +53,20 @@ export async function request(url: string, options: RequestOptions = {}): Promis
   }
 }
 
+/** The JSON of an answer. @throws HubError `_SERVER` where it is something else, `_NETWORK` where half of it came */
+export async function jsonOf(response: Response, url: string): Promise<unknown> {
+  const text = await response.text().catch((error: unknown) => {
+    throw error instanceof TypeError ? unreachable(url, error) : error; // anything else is the caller's abort
+  });
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const instead = `${url} answered ${shown(text)}, expected JSON`;
+    const message = `${instead}: does a proxy or a sign-in page stand between here and ${new URL(url).host}?`;
+    throw new HubError('ERR_GEMMATUNE_HUB_SERVER', message, { cause: error });
+  }
+}
+
 /** The error for a host that does not answer at all. */
 function unreachable(url: string, error: unknown): HubError {
   return new HubError(
@@ -81,5 +96,8 @@ async function follow(url: string, { method = 'GET', headers = {}, body, signal 
     }
     target = next;
   }
-  throw new HubError('ERR_GEMMATUNE_HUB_SERVER', `${url} redirects more than ${MAX_REDIRECTS} times.`);
+  throw new HubError(
+    'ERR_GEMMATUNE_HUB_SERVER',
+    `${url} redirects more than ${MAX_REDIRECTS} times, to ${target.host} at last: try again later.`,
+  );
 }

@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { HubError } from './errors.js';
@@ -21,7 +22,8 @@ export async function kaggleCredentials(env: Environment): Promise<KaggleCredent
   const variable = env.KAGGLE_API_TOKEN?.trim();
   const tokens: [value: string | undefined, source: string][] = [
     [env.KAGGLE_API_V1_TOKEN && (await readIfThere(env.KAGGLE_API_V1_TOKEN)), 'the file of KAGGLE_API_V1_TOKEN'],
-    [variable && ((await readIfThere(variable)) ?? variable), 'KAGGLE_API_TOKEN'],
+    // Read only where it is a file: an error of reading would print what may be a token.
+    [variable && (await isFile(variable)) ? await readIfThere(variable) : variable, 'KAGGLE_API_TOKEN'],
     [await readIfThere(join(folder, 'access_token')), join(folder, 'access_token')],
   ];
   for (const [token, source] of tokens) {
@@ -51,6 +53,10 @@ export async function kaggleCredentials(env: Environment): Promise<KaggleCredent
     );
   }
   return { authorization: basic(parsed.username, parsed.key), source: file };
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return (await stat(expandHome(path)).catch(() => undefined))?.isFile() === true;
 }
 
 function basic(username: string, key: string): string {

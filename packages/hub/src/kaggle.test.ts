@@ -112,6 +112,13 @@ describe('pullKaggle', () => {
     expect(await readdir(join(root, 'cache/models', handle))).toEqual([]);
   });
 
+  it('says that its cache cannot be written', async () => {
+    await writeFile(join(root, 'cache'), '');
+    expect(await failure(pullKaggle(spec, options()))).toBe(
+      `ERR_GEMMATUNE_HUB_DISK: The cache ${join(root, 'cache')} cannot be written (a part of its path is a file, not a folder): make that possible, or name another place with KAGGLEHUB_CACHE.`,
+    );
+  });
+
   it('replaces a folder without its marker', async () => {
     const folder = join(root, 'cache/models', handle, '3');
     await mkdir(folder, { recursive: true });
@@ -139,6 +146,23 @@ describe('pullKaggle', () => {
     expect(await failure(pullKaggle(spec, options({ offline: true })))).toMatch(
       /HUB_OFFLINE: .*neither attached under/,
     );
+  });
+
+  it('says what is no Kaggle, or answers as none', async () => {
+    expect(await failure(pullKaggle(spec, options({ kaggleEndpoint: 'kaggle.com' })))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The kaggleEndpoint option is "kaggle.com": expected an address such as https://www.kaggle.com.',
+    );
+    for (const [body, text] of [
+      ['<html>', "/get answered '<html>', expected JSON: does a proxy or a sign-in page stand between"],
+      ['null', '/get gave no whole number in "versionNumber" (found nothing): name the version'],
+      ['{"versionNumber":"3"}', `(found '3'): name the version, as in …/functiongemma-270m-it/1.`],
+    ] as const) {
+      const other = await listen((_, response) => void response.end(body));
+      const found = await failure(pullKaggle(spec, options({ kaggleEndpoint: other.url })));
+      await other.close();
+      expect(found).toContain('ERR_GEMMATUNE_HUB_SERVER: http://127.0.0.1');
+      expect(found).toContain(text);
+    }
   });
 
   it('reads handles strictly', () => {
@@ -176,6 +200,15 @@ describe('kaggleCredentials', () => {
     expect((await kaggleCredentials({ ...env, KAGGLE_API_TOKEN: 'KGAT_env' })).authorization).toBe('Bearer KGAT_env');
     const byPath = { ...env, KAGGLE_API_TOKEN: join(root, 'access_token') };
     expect((await kaggleCredentials(byPath)).authorization).toBe('Bearer KGAT_file');
+  });
+
+  it('takes a token that is too long for a path, and never prints it', async () => {
+    const token = `KGAT_${'x'.repeat(5000)}`;
+    const env = { KAGGLE_CONFIG_DIR: root };
+    expect((await kaggleCredentials({ ...env, KAGGLE_API_TOKEN: token })).authorization).toBe(`Bearer ${token}`);
+    expect(await failure(kaggleCredentials({ ...env, KAGGLE_API_TOKEN: `${token} y` }))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The token from KAGGLE_API_TOKEN holds a space, a line break or a non-ASCII character: copy it again from https://www.kaggle.com/settings.',
+    );
   });
 
   it('names a broken kaggle.json without quoting it', async () => {

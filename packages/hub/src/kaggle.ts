@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { shown } from '@gemmatune/base';
 import { download } from './download.js';
-import { HubError } from './errors.js';
-import { type RetryOptions, request } from './http.js';
+import { kaggleEndpoint } from './endpoint.js';
+import { HubError, inCache } from './errors.js';
+import { jsonOf, type RetryOptions, request } from './http.js';
 import { type KaggleCredentials, kaggleCredentials } from './kaggle-credentials.js';
 import { withLock } from './lock.js';
 import { extractTar } from './tar.js';
@@ -73,19 +75,20 @@ export async function pullKaggle(spec: string, options: KaggleOptions = {}): Pro
     if (version !== undefined && (await isComplete(home, version))) return join(home, String(version));
     throw new HubError(
       'ERR_GEMMATUNE_HUB_OFFLINE',
-      `The Kaggle model ${spec.replace(/^kaggle:/, '')} is neither attached under ${inputDir} nor complete in ${home}, and offline mode is on.`,
+      `The Kaggle model ${spec.replace(/^kaggle:/, '')} is neither attached under ${inputDir} nor complete in ${home}, and offline mode is on: pull it once without the offline option.`,
     );
   }
   if (handle.version !== undefined && (await isComplete(home, handle.version)))
     return join(home, String(handle.version));
 
   const credentials = await kaggleCredentials(env);
-  const api = `${(options.kaggleEndpoint ?? (env.KAGGLE_API_ENDPOINT || 'https://www.kaggle.com')).replace(/\/+$/, '')}/api/v1/models/${owner}/${model}/${framework}/${variation}`;
+  const api = `${kaggleEndpoint(options.kaggleEndpoint, env)}/api/v1/models/${owner}/${model}/${framework}/${variation}`;
   const version = handle.version ?? (await currentVersion(api, handle, credentials, options));
-  await mkdir(home, { recursive: true });
-  await withLock(join(home, `${version}.gemmatune.lock`), options.signal, async () => {
+  const fetchOnce = async () => {
     if (!(await isComplete(home, version))) await fetchVersion(api, home, version, handle, credentials, options);
-  });
+  };
+  const lock = join(home, `${version}.gemmatune.lock`);
+  await inCache(cacheDir, 'KAGGLEHUB_CACHE', () => withLock(lock, options.signal, fetchOnce));
   return join(home, String(version));
 }
 
@@ -133,11 +136,12 @@ async function currentVersion(
 ): Promise<number> {
   const response = await request(`${api}/get`, { ...options, headers: authorization(credentials) });
   if (!response.ok) throw await refusal(response, handle, credentials);
-  const { versionNumber } = (await response.json()) as { versionNumber?: unknown };
+  const answer = (await jsonOf(response, `${api}/get`)) as { versionNumber?: unknown } | null;
+  const versionNumber = answer?.versionNumber;
   if (typeof versionNumber === 'number' && Number.isInteger(versionNumber)) return versionNumber;
   throw new HubError(
     'ERR_GEMMATUNE_HUB_SERVER',
-    `${api}/get gave no whole number in "versionNumber" (found ${JSON.stringify(versionNumber)}): name the version, as in …/${handle.variation}/1.`,
+    `${api}/get gave no whole number in "versionNumber" (found ${shown(versionNumber)}): name the version, as in …/${handle.variation}/1.`,
   );
 }
 
@@ -177,7 +181,7 @@ async function refusal(response: Response, handle: KaggleHandle, credentials: Ka
   }
   return new HubError(
     'ERR_GEMMATUNE_HUB_SERVER',
-    `${name} was refused with ${response.status} ${response.statusText}.`,
+    `${name} was refused with ${response.status} ${response.statusText}: see ${page}.`,
   );
 }
 

@@ -9,16 +9,19 @@ import { HubError } from './errors.js';
  */
 export function safeRelativePath(name: string, origin: string): string {
   const trimmed = name.replace(/^(\.\/)+/, '').replace(/\/+$/, '');
-  const parts = trimmed.split('/');
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
-  const unsafe = parts.some((part) => part === '' || part === '.' || part === '..') || /[\\:\x00-\x1f]/.test(trimmed);
-  if (unsafe) {
+  if (!isPlainPath(trimmed)) {
     throw new HubError(
       'ERR_GEMMATUNE_HUB_CORRUPT',
       `${origin} holds the file name ${JSON.stringify(name)}, which is not a plain relative path: nothing was written for it.`,
     );
   }
   return trimmed;
+}
+
+/** Whether a name stays inside the folder it is put in. */
+export function isPlainPath(name: string): boolean {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  return name.split('/').every((part) => !['', '.', '..'].includes(part)) && !/[\\:\x00-\x1f]/.test(name);
 }
 
 /**

@@ -178,6 +178,14 @@ describe('pull', () => {
     );
   });
 
+  it.each(['file', '.locks'])('says that the cache cannot be written, with a file in the way: %s', async (name) => {
+    const place = name === 'file' ? join(cacheDir, 'file/cache') : cacheDir;
+    await writeFile(join(cacheDir, name), '');
+    expect(await failure(pull('org/name', options({ cacheDir: place })))).toBe(
+      `ERR_GEMMATUNE_HUB_DISK: The cache ${place} cannot be written (a part of its path is a file, not a folder): make that possible, or name another place with HF_HUB_CACHE.`,
+    );
+  });
+
   it('stops on abort, keeps the part and leaves no lock', async () => {
     const stop = new AbortController();
     const onProgress = ({ file, loaded }: PullProgress) => {
@@ -220,7 +228,69 @@ describe('pull', () => {
       );
     }
     expect(await failure(pull('../../x', options()))).toMatch(/^ERR_GEMMATUNE_HUB_ARGUMENT: "\.\.\/\.\.\/x" is no id/);
-    expect(await failure(pull('org/name', options({ revision: '../main' })))).toContain('the revision option');
+    expect(await failure(pull('org/name', options({ revision: '../main' })))).toBe(
+      'ERR_GEMMATUNE_HUB_ARGUMENT: The revision "../main" of org/name is no name of a branch, tag or commit.',
+    );
+  });
+});
+
+describe('what is no Hub', () => {
+  const answering = (path: RegExp, body: string) =>
+    open(files, { gate: (seen, response) => path.test(seen.path) && Boolean(response.end(body)) });
+
+  it.each([
+    [
+      'a page instead of JSON',
+      /revision/,
+      '<html>\nsign in</html>',
+      "answered '<html>\\nsign in</html>', expected JSON: d",
+    ],
+    ['half an answer', /tree/, '[{"type":"file"', 'expected JSON: does a proxy or a sign-in page stand between'],
+    ['nothing', /revision/, 'null', 'gave nothing for "sha", expected a commit hash: is'],
+    ['another hash', /revision/, '{"sha":7}', 'gave 7 for "sha", expected a commit hash: is http://127.0.0.1'],
+    ['no list', /tree/, '{"error":"x"}', `gave {"error":"x"}, expected a list of files: is http://127.0.0.1`],
+    [
+      'a file without a path',
+      /tree/,
+      '[null,{"type":"file"}]',
+      `lists {"type":"file"}, expected a path, a size and a h`,
+    ],
+    [
+      'a file of no size',
+      /tree/,
+      `[{"type":"file","path":"a","oid":"${'a'.repeat(40)}","size":"1"}]`,
+      'expected a path',
+    ],
+    [
+      'a file of no hash',
+      /tree/,
+      '[{"type":"file","path":"a","oid":"../../x","size":1}]',
+      'expected a path, a size and',
+    ],
+  ])('is known by %s', async (_, path, body, text) => {
+    hub = await answering(path, body);
+    const found = await failure(pull('org/name', options()));
+    expect(found).toMatch(/^ERR_GEMMATUNE_HUB_SERVER: http:\/\/127.0.0.1/);
+    expect(found).toContain(text);
+  });
+
+  it('or by an answer that ends early', async () => {
+    hub = await open(files, {
+      gate: (_, response) => {
+        response.writeHead(200, { 'content-length': 100 }).write('{', () => setTimeout(() => response.destroy(), 20));
+        return true;
+      },
+    });
+    expect(await failure(pull('org/name', options()))).toMatch(/^ERR_GEMMATUNE_HUB_NETWORK: 127.0.0.1:\d+ cannot be r/);
+  });
+
+  it.each(['huggingface.co', 'ftp://huggingface.co', 'https://', 'https://a b'])('is %j', async (endpoint) => {
+    const text = `is ${JSON.stringify(endpoint)}: expected an address such as https://huggingface.co.`;
+    expect(await failure(pull('org/name', options({ endpoint })))).toBe(
+      `ERR_GEMMATUNE_HUB_ARGUMENT: The endpoint option ${text}`,
+    );
+    const env = { HF_ENDPOINT: endpoint, HF_HOME: cacheDir };
+    expect(await failure(pull('org/name', { cacheDir, env }))).toBe(`ERR_GEMMATUNE_HUB_ARGUMENT: HF_ENDPOINT ${text}`);
   });
 });
 

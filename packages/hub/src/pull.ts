@@ -15,15 +15,15 @@ import {
   writeRef,
 } from './cache.js';
 import { download } from './download.js';
-import { HubError } from './errors.js';
+import { hubEndpoint } from './endpoint.js';
+import { HubError, inCache } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { withLock } from './lock.js';
-import { matchesAny, safeRelativePath } from './paths.js';
+import { isPlainPath, matchesAny } from './paths.js';
 import {
   authorization,
   fileUrl,
   type HubRepo,
-  hubEndpoint,
   isHubId,
   listFiles,
   type RepoFile,
@@ -96,8 +96,12 @@ export async function pullFiles(
       `${JSON.stringify(id)} is no id of a Hub repository: expected "organisation/name".`,
     );
   }
-  safeRelativePath(revision, 'the revision option');
-  const cached = cachedRepo(hubCacheDir(options.cacheDir, env), repoType, id);
+  if (!isPlainPath(revision)) {
+    const text = `The revision ${JSON.stringify(revision)} of ${id} is no name of a branch, tag or commit.`;
+    throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', text);
+  }
+  const cacheDir = hubCacheDir(options.cacheDir, env);
+  const cached = cachedRepo(cacheDir, repoType, id);
   if (options.offline ?? isOffline(env)) return fromCache(id, cached, revision, choose);
 
   const repo: HubRepo = {
@@ -112,16 +116,13 @@ export async function pullFiles(
   const { commit, files } = await list(repo, revision, cached, choose);
   const paths = choose(files.map((file) => file.path));
   const wanted = new Set(paths);
-  await fetchBlobs(
-    repo,
-    cached,
-    commit,
-    files.filter((file) => wanted.has(file.path)),
-    options.onProgress,
-  );
-  for (const file of files) if (wanted.has(file.path)) await linkSnapshot(cached, commit, file.path, file.etag);
-  // Last, so that an offline run never takes a half-made snapshot for the branch.
-  await writeRef(cached, revision, commit);
+  const chosen = files.filter((file) => wanted.has(file.path));
+  await inCache(cacheDir, 'HF_HUB_CACHE', async () => {
+    await fetchBlobs(repo, cached, commit, chosen, options.onProgress);
+    for (const file of chosen) await linkSnapshot(cached, commit, file.path, file.etag);
+    // Last, so that an offline run never takes a half-made snapshot for the branch.
+    await writeRef(cached, revision, commit);
+  });
   return { folder: snapshotPath(cached, commit), paths };
 }
 

@@ -185,10 +185,15 @@ describe('push', () => {
       /HUB_ACCESS: Pushing to org\/tuned needs a token with write access \(no token found\)/,
     );
     expect(await failure(push(folder, 'org/tuned', options({ token: 'api_secret' })))).toMatch(
-      /ARGUMENT: The token from the token option .* does not begin with hf_/,
+      /ARGUMENT: The token from the token option .* which begins with hf_: make one at https/,
     );
     expect(await failure(push(folder, '../x', options()))).toContain('is no name of a Hub repository');
-    expect(await failure(push(join(folder, 'nowhere'), 'org/tuned', options()))).toContain('There is no folder');
+    expect(await failure(push(join(folder, 'nowhere'), 'org/tuned', options()))).toContain(
+      'nowhere cannot be pushed (there is no such folder): expected a model folder',
+    );
+    expect(await failure(push(join(folder, 'config.json'), 'org/tuned', options()))).toMatch(
+      /NOT_FOUND: .*config.json cannot be pushed \(it is no folder\): expected a model folder\.$/,
+    );
     status['/api/repos/create'] = 403;
     const refused = await failure(push(folder, 'org/tuned', options()));
     expect(refused).toMatch(/ACCESS: The token from HF_TOKEN may not write to org\/tuned \(403\)/);
@@ -198,7 +203,7 @@ describe('push', () => {
     );
     status = { '/api/models/org/tuned/commit/main': 412 };
     expect(await failure(push(folder, 'org/tuned', options()))).toMatch(
-      /HUB_SERVER: Pushing to org\/tuned failed: refused/,
+      /HUB_SERVER: Pushing to org\/tuned at 127.0.0.1:\d+ failed with 412 \(refused.*\): nothing was committed\.$/,
     );
     expect(committed().length).toBeGreaterThan(0);
     await rm(join(folder, 'config.json'));

@@ -2,11 +2,13 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
+import { reasonOf } from '@gemmatune/base';
 import { type CommitFile, commit, createRepo, type HubApiError, whoAmI } from '@huggingface/hub';
+import { hubEndpoint } from './endpoint.js';
 import { causeOf, HubError, type HubErrorCode } from './errors.js';
 import type { RetryOptions } from './http.js';
 import { type ModelCard, modelCard } from './model-card.js';
-import { hubEndpoint, isHubId } from './repo.js';
+import { isHubId } from './repo.js';
 import { type Environment, type ResolvedToken, resolveToken } from './token.js';
 
 /** Bytes of large files that have left so far; small files travel with the final commit. */
@@ -63,7 +65,7 @@ export async function push(
   if (!token.token.startsWith('hf_')) {
     throw new HubError(
       'ERR_GEMMATUNE_HUB_ARGUMENT',
-      `The token from ${token.source} is no Hugging Face token: it does not begin with hf_.`,
+      `The token from ${token.source} is no Hugging Face token, which begins with hf_: make one at https://huggingface.co/settings/tokens.`,
     );
   }
   const files = await filesToPush(folder);
@@ -121,10 +123,14 @@ export async function push(
 
 /** Regular files (also through links, as caches have them), without hidden ones and checkpoints. */
 async function filesToPush(folder: string, prefix = ''): Promise<string[]> {
-  const entries = await readdir(join(folder, prefix), { withFileTypes: true }).catch(() => undefined);
-  if (entries === undefined) {
-    throw new HubError('ERR_GEMMATUNE_HUB_NOT_FOUND', `There is no folder ${join(folder, prefix)} to push.`);
-  }
+  const place = join(folder, prefix);
+  const entries = await readdir(place, { withFileTypes: true }).catch((error: unknown) => {
+    const reason = reasonOf(error, { ENOENT: 'there is no such folder', ENOTDIR: 'it is no folder' });
+    throw new HubError(
+      'ERR_GEMMATUNE_HUB_NOT_FOUND',
+      `${place} cannot be pushed (${reason}): expected a model folder.`,
+    );
+  });
   const files: string[] = [];
   for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : 1))) {
     if (entry.name.startsWith('.') || /^checkpoint-/.test(entry.name)) continue;
@@ -205,7 +211,10 @@ function pushError(error: unknown, repo: string, endpoint: string, token: Resolv
     );
   }
   if (status !== undefined)
-    return make('ERR_GEMMATUNE_HUB_SERVER', `Pushing to ${repo} failed: ${(error as Error).message}`);
+    return make(
+      'ERR_GEMMATUNE_HUB_SERVER',
+      `Pushing to ${repo} at ${host} failed with ${status} (${reasonOf(error)}): nothing was committed.`,
+    );
   return make(
     'ERR_GEMMATUNE_HUB_NETWORK',
     `Pushing to ${repo} at ${host} failed (${causeOf(error)}): nothing was committed, run again.`,

@@ -1,9 +1,10 @@
+import { shown } from '@gemmatune/base';
 import type { RepoType } from './cache.js';
 import type { Digest } from './download.js';
 import { HubError } from './errors.js';
-import { type RetryOptions, request } from './http.js';
+import { jsonOf, type RetryOptions, request } from './http.js';
 import { safeRelativePath } from './paths.js';
-import type { Environment, ResolvedToken } from './token.js';
+import type { ResolvedToken } from './token.js';
 
 /** A repository of a Hugging Face Hub, and the right to read it. */
 export interface HubRepo extends RetryOptions {
@@ -23,28 +24,20 @@ export interface RepoFile {
   digest: Digest;
 }
 
-/** An entry of the Hub's tree listing; `oid` is git's blob hash, `lfs.oid` the SHA-256 of a large file. */
-interface TreeEntry {
-  type: 'file' | 'directory';
-  path: string;
-  size: number;
-  oid: string;
-  lfs?: { oid: string; size: number };
-}
-
 /** `org/name` as the Hub allows it. */
 export function isHubId(text: string): boolean {
   return /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/.test(text) && !/--|\.\./.test(text);
 }
 
+/** `organisation/name[@revision]`, taken apart. */
+export function idAndRevision(spec: string): { id: string; revision?: string } {
+  const at = spec.indexOf('@');
+  return at < 0 ? { id: spec } : { id: spec.slice(0, at), revision: spec.slice(at + 1) };
+}
+
 /** Where a person looks at the repository and accepts its licence. Mirrors have no such page, so it is always the Hub's. */
 function repoPage(repo: Pick<HubRepo, 'repoType' | 'id'>): string {
   return `https://huggingface.co/${repo.repoType === 'dataset' ? 'datasets/' : ''}${repo.id}`;
-}
-
-/** The Hub to speak to: the option, `HF_ENDPOINT`, else the public one; without a trailing slash. */
-export function hubEndpoint(endpoint: string | undefined, env: Environment): string {
-  return (endpoint ?? (env.HF_ENDPOINT || 'https://huggingface.co')).replace(/\/+$/, '');
 }
 
 export function authorization(repo: HubRepo): Record<string, string> {
@@ -54,14 +47,10 @@ export function authorization(repo: HubRepo): Record<string, string> {
 /** The commit a branch, tag or (short) hash stands for now. */
 export async function resolveCommit(repo: HubRepo, revision: string): Promise<string> {
   const url = `${repo.endpoint}/api/${repo.repoType}s/${repo.id}/revision/${encodeURIComponent(revision)}`;
-  const { sha } = (await (await ask(repo, url, revision)).json()) as { sha?: unknown };
-  if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha)) {
-    throw new HubError(
-      'ERR_GEMMATUNE_HUB_SERVER',
-      `${url} gave no commit hash in "sha": is ${repo.endpoint} a Hugging Face Hub?`,
-    );
-  }
-  return sha;
+  const answer = (await jsonOf(await ask(repo, url, revision), url)) as { sha?: unknown } | null;
+  const sha = answer?.sha;
+  if (typeof sha === 'string' && /^[0-9a-f]{40}$/.test(sha)) return sha;
+  throw noHub(repo, `${url} gave ${shown(sha)} for "sha", expected a commit hash`);
 }
 
 /** All files of a commit, with their sizes and hashes. */
@@ -70,25 +59,31 @@ export async function listFiles(repo: HubRepo, commit: string): Promise<RepoFile
   let url: string | undefined = `${repo.endpoint}/api/${repo.repoType}s/${repo.id}/tree/${commit}?recursive=true`;
   while (url !== undefined) {
     const response = await ask(repo, url, commit);
-    for (const entry of (await response.json()) as TreeEntry[]) {
-      if (entry.type !== 'file') continue;
-      const path = safeRelativePath(entry.path, repo.id);
-      const etag = entry.lfs?.oid ?? entry.oid;
-      if (!/^[0-9a-f]{40}([0-9a-f]{24})?$/.test(etag)) {
-        throw new HubError(
-          'ERR_GEMMATUNE_HUB_SERVER',
-          `${url} lists ${path} with the hash ${JSON.stringify(etag)}: expected 40 or 64 hex digits.`,
-        );
-      }
-      const digest: Digest = { algorithm: entry.lfs ? 'sha256' : 'git-sha1', value: etag };
-      files.push({ path, size: entry.lfs?.size ?? entry.size, etag, digest });
-    }
+    const entries = await jsonOf(response, url);
+    if (!Array.isArray(entries)) throw noHub(repo, `${url} gave ${shown(entries)}, expected a list of files`);
+    for (const entry of entries) if (entry?.type === 'file') files.push(repoFile(entry, url, repo));
     const next = /<([^>]+)>;\s*rel="next"/.exec(response.headers.get('link') ?? '')?.[1];
     // Always asked of the endpoint itself: the token must not follow a link to another host.
     const { pathname, search } = new URL(next ?? '', repo.endpoint);
     url = next && new URL(pathname + search, repo.endpoint).href;
   }
   return files;
+}
+
+/** A file of the Hub's tree listing; `oid` is git's blob hash, `lfs.oid` the SHA-256 of a large file. */
+function repoFile(entry: Record<string, unknown>, url: string, repo: HubRepo): RepoFile {
+  const lfs = entry.lfs as typeof entry | null | undefined;
+  const { path } = entry;
+  const { oid: etag, size } = lfs ?? entry;
+  const isHash = typeof etag === 'string' && /^[0-9a-f]{40}([0-9a-f]{24})?$/.test(etag);
+  if (typeof path !== 'string' || !isHash || typeof size !== 'number' || !(size >= 0))
+    throw noHub(repo, `${url} lists ${shown(entry)}, expected a path, a size and a hash of 40 or 64 hex digits`);
+  const digest: Digest = { algorithm: lfs ? 'sha256' : 'git-sha1', value: etag };
+  return { path: safeRelativePath(path, repo.id), size, etag, digest };
+}
+
+function noHub(repo: HubRepo, found: string): HubError {
+  return new HubError('ERR_GEMMATUNE_HUB_SERVER', `${found}: is ${repo.endpoint} a Hugging Face Hub?`);
 }
 
 /** Where a file's bytes come from; the Hub redirects large ones to a storage host. */
@@ -138,5 +133,5 @@ export async function refusal(repo: HubRepo, response: Response, revision: strin
         : `The ${repo.repoType} ${repo.id} was not found on ${host}, or it is private or gated (${source}): check the name at ${repoPage(repo)}, accept its licence there if it has one, and set HF_TOKEN.`,
     );
   }
-  return access(`${host} refused ${repo.id} with ${response.status} (${said}).`);
+  return access(`${host} refused ${repo.id} with ${response.status} (${said}): see ${repoPage(repo)}.`);
 }

@@ -1,9 +1,10 @@
 import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { looksLikePath, noSuchPath } from './dataset.js';
 import { HubError } from './errors.js';
 import { type KaggleOptions, pullKaggle } from './kaggle.js';
+import { findHere, orNearHere } from './local-path.js';
 import { type PullOptions, type PullProgress, pull } from './pull.js';
+import { idAndRevision } from './repo.js';
 
 export interface ResolveModelOptions
   extends Omit<PullOptions, 'repoType' | 'allow' | 'ignore' | 'onProgress'>,
@@ -18,7 +19,7 @@ const OTHER_FORMATS = ['onnx/*', 'original/*', 'coreml/*'];
 
 /**
  * A model folder from whatever names it: a folder, `kaggle:owner/model/framework/variation[/version]`, or a Hub id
- * `organisation/name`, with `@revision` behind it if wanted.
+ * `organisation/name`, with `@revision` behind it if wanted. A folder on this machine goes before the Hub.
  *
  * @returns the absolute path of a folder with `config.json`
  * @throws HubError
@@ -36,11 +37,11 @@ export async function resolveModel(spec: string, options: ResolveModelOptions = 
 
 async function locate(spec: string, options: ResolveModelOptions): Promise<string> {
   if (spec.startsWith('kaggle:')) return pullKaggle(spec, options);
-  const found = await stat(spec).catch(() => undefined);
+  const found = await findHere(spec, 'model folder');
   if (found?.isDirectory()) return resolve(spec);
   if (found)
     throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', `${resolve(spec)} is a file: expected the model's folder.`);
-  if (looksLikePath(spec)) throw await noSuchPath(spec, 'model folder');
-  const [id = '', revision] = spec.split('@');
-  return pull(id, { ...options, ...(revision && { revision }), allow: MODEL_FILES, ignore: OTHER_FORMATS });
+  const { id, ...revision } = idAndRevision(spec);
+  const pulled = pull(id, { ...options, ...revision, allow: MODEL_FILES, ignore: OTHER_FORMATS });
+  return orNearHere(spec, 'model folder', pulled);
 }

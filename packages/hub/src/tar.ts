@@ -1,191 +1,120 @@
 import { createReadStream } from 'node:fs';
 import { mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { addAbortSignal, type Readable } from 'node:stream';
 import { createGunzip } from 'node:zlib';
-import { causeOf, HubError } from './errors.js';
+import { isSystemError, reasonOf } from '@gemmatune/base';
+import { extract, type Header } from 'tar-stream';
+import { HubError } from './errors.js';
 import { safeRelativePath } from './paths.js';
 
 const BLOCK = 512;
+/** An archive ends with two blocks of zeros; one that was cut off between two entries lacks them. */
+const END_MARK = 2 * BLOCK;
 
 /**
- * Unpacks a `.tar` or `.tar.gz` as a stream (ustar, with the long names of GNU and PAX). Only plain files and folders are
- * written; links, devices and names that leave `folder` are refused.
+ * Unpacks a `.tar` or `.tar.gz` as a stream. Only plain files and folders are written; links, devices, a second entry of one
+ * name, and names that leave `folder` are refused.
  *
  * @returns the names of the files written
- * @throws HubError `ERR_GEMMATUNE_HUB_CORRUPT` with what was found; files written before the fault stay in `folder`
+ * @throws HubError `ERR_GEMMATUNE_HUB_CORRUPT` with what was found, `_DISK`; files written before the fault stay in `folder`
  */
 export async function extractTar(archive: string, folder: string, signal?: AbortSignal): Promise<string[]> {
+  const isGzip = await beginsAsGzip(archive);
+  const raw = createReadStream(archive, { highWaterMark: 1 << 20 });
+  const bytes: Readable = isGzip ? raw.pipe(createGunzip()) : raw;
+  if (signal) addAbortSignal(signal, bytes);
+  const tail = tailOf(bytes);
+  const entries = extract();
+  for (const stream of [raw, bytes]) stream.on('error', (error: Error) => entries.destroy(error));
+  // An entry that is cut short says only that it was; the reason is the archive's.
+  let reason: unknown;
+  entries.on('error', (error) => (reason = error));
+  // Another library's stream, which its types do not show to be what Node calls writable.
+  bytes.pipe(entries as unknown as NodeJS.WritableStream);
+
   const names: string[] = [];
-  const input = new ByteReader(archiveChunks(archive, signal), archive);
+  let end = 0;
   try {
-    let longName: string | undefined;
-    let longSize: number | undefined;
-    for (;;) {
-      const header = await input.block();
-      if (header === undefined || header.every((byte) => byte === 0)) return names;
-      checkHeader(header, archive);
-      const size = longSize ?? numberField(header, 124, 12);
-      const type = String.fromCharCode(header[156] || 48);
-      if (type === 'L' || type === 'x' || type === 'g') {
-        const text = (await input.bytes(size)).toString('utf8');
-        if (type === 'L') longName = text.replace(/\0.*$/s, '');
-        if (type === 'x') {
-          const pax = paxRecords(text);
-          longName = pax.get('path') ?? longName;
-          if (pax.has('size')) longSize = Number(pax.get('size'));
-        }
-        continue;
-      }
-      const name = longName ?? headerName(header);
-      longName = undefined;
-      longSize = undefined;
-      if (type === '5') {
-        if (!/^(\.\/)*\.?$/.test(name)) await mkdir(join(folder, safeRelativePath(name, archive)), { recursive: true });
-      } else if (type === '0' || type === '7') {
-        const path = safeRelativePath(name, archive);
-        await writeEntry(join(folder, path), input, size);
-        names.push(path);
-      } else {
-        throw corrupt(
-          archive,
-          `holds ${JSON.stringify(name)} of tar type ${JSON.stringify(type)} (a link or device), expected files and folders only`,
-        );
-      }
+    for await (const entry of entries) {
+      const { header, offset } = entry;
+      checkKind(header, archive);
+      const isFolder = header.type === 'directory';
+      end = offset + BLOCK + (isFolder ? 0 : Math.ceil(header.size / BLOCK) * BLOCK);
+      if (isFolder && /^(\.\/)*\.?$/.test(header.name)) continue;
+      const name = safeRelativePath(header.name, archive);
+      const path = join(folder, name);
+      await placed(mkdir(isFolder ? path : dirname(path), { recursive: true }), name, archive);
+      if (isFolder) continue;
+      await writeEntry(entry, path, name, archive);
+      names.push(name);
     }
+  } catch (error) {
+    signal?.throwIfAborted();
+    if (error instanceof HubError) throw error;
+    throw corrupt(archive, `is damaged or no tar archive (${reasonOf(reason ?? error)}): download it again`);
   } finally {
-    await input.close();
+    raw.destroy();
+    bytes.destroy();
   }
+  // After the last entry come zeros and nothing else: a file that ends in zeros must not pass for the mark.
+  const rest = tail.read - end;
+  if (rest < END_MARK || tail.zeros < rest)
+    throw corrupt(archive, 'ends without the mark of its end, so it was cut off: download it again');
+  if (names.length === 0) throw corrupt(archive, 'holds no files');
+  return names;
 }
 
-async function writeEntry(path: string, input: ByteReader, size: number): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
+async function writeEntry(content: AsyncIterable<unknown>, path: string, name: string, archive: string): Promise<void> {
   // `wx`: a second entry of the same name must not write through what the first one made.
-  const file = await open(path, 'wx');
+  const file = await placed(open(path, 'wx'), name, archive);
   try {
-    for await (const chunk of input.stream(size)) await file.writeFile(chunk);
+    for await (const chunk of content) await placed(file.writeFile(chunk as Buffer), name, archive);
   } finally {
     await file.close();
   }
 }
 
-function checkHeader(header: Buffer, archive: string): void {
-  let sum = 8 * 32; // the checksum field itself counts as spaces
-  for (let i = 0; i < BLOCK; i++) if (i < 148 || i >= 156) sum += header[i] ?? 0;
-  if (sum !== numberField(header, 148, 8))
-    throw corrupt(archive, 'is no tar archive or is damaged (a header checksum is wrong)');
-}
-
-/** Octal text, or GNU's big-endian binary when the top bit is set (sizes of 8 GiB and more). */
-function numberField(header: Buffer, start: number, length: number): number {
-  const field = header.subarray(start, start + length);
-  if (((field[0] ?? 0) & 0x80) !== 0) return Number(BigInt(`0x${field.subarray(1).toString('hex')}`));
-  return Number.parseInt(
-    field
-      .toString('latin1')
-      .replace(/[\0 ]+$/, '')
-      .trim() || '0',
-    8,
-  );
-}
-
-function headerName(header: Buffer): string {
-  const text = (start: number, length: number) =>
-    header
-      .subarray(start, start + length)
-      .toString('utf8')
-      .replace(/\0.*$/s, '');
-  const isUstar = header.subarray(257, 263).toString('latin1') === 'ustar\0';
-  const prefix = isUstar ? text(345, 155) : '';
-  return prefix ? `${prefix}/${text(0, 100)}` : text(0, 100);
-}
-
-/** PAX records are `<length> <key>=<value>\n`, length counting the whole record. */
-function paxRecords(text: string): Map<string, string> {
-  const records = new Map<string, string>();
-  const bytes = Buffer.from(text);
-  for (let at = 0; at < bytes.length; ) {
-    const length = Number.parseInt(bytes.subarray(at, at + 20).toString('latin1'), 10);
-    if (!(length > 0)) break;
-    const [, key = '', value = ''] =
-      /^\d+ ([^=]+)=(.*)\n$/s.exec(bytes.subarray(at, at + length).toString('utf8')) ?? [];
-    records.set(key, value);
-    at += length;
+function checkKind({ name, type, size }: Header, archive: string): void {
+  if (!['file', 'contiguous-file', 'directory'].includes(type)) {
+    const found = `${JSON.stringify(name)} of the type ${type ?? 'unknown'}`;
+    throw corrupt(archive, `holds ${found}: expected files and folders only`);
   }
-  return records;
+  // A size of 2^88 and more is null here, and its content would never come.
+  if (!Number.isSafeInteger(size)) throw corrupt(archive, `holds ${JSON.stringify(name)} of an impossible size`);
 }
 
-async function* archiveChunks(archive: string, signal?: AbortSignal): AsyncGenerator<Buffer> {
-  const file = await open(archive, 'r');
-  const magic = await file.read(Buffer.alloc(4), 0, 4, 0).finally(() => file.close());
-  if (magic.buffer.toString('latin1') === 'PK\x03\x04')
-    throw corrupt(archive, 'is a zip file, expected a .tar or .tar.gz');
-  const isGzip = magic.buffer[0] === 0x1f && magic.buffer[1] === 0x8b;
-  const raw = createReadStream(archive, { highWaterMark: 1 << 20, ...(signal && { signal }) });
-  const source = isGzip ? raw.pipe(createGunzip()) : raw;
-  raw.on('error', (error) => source.destroy(error));
+/** What becomes of putting an entry on the disk. */
+async function placed<T>(work: Promise<T>, name: string, archive: string): Promise<T> {
   try {
-    for await (const chunk of source) yield chunk as Buffer;
+    return await work;
   } catch (error) {
-    signal?.throwIfAborted();
-    throw corrupt(archive, `cannot be unpacked (${causeOf(error)})`);
-  } finally {
-    raw.destroy();
+    if (isSystemError(error) && ['EEXIST', 'EISDIR', 'ENOTDIR'].includes(error.code))
+      throw corrupt(archive, `holds ${JSON.stringify(name)} where something is already: expected every name once`);
+    throw new HubError(
+      'ERR_GEMMATUNE_HUB_DISK',
+      `${JSON.stringify(name)} of the archive ${archive} cannot be written (${reasonOf(error)}): make that possible and run again.`,
+      { cause: error },
+    );
   }
 }
 
-/** Hands out exact byte counts of a stream of chunks. */
-class ByteReader {
-  private rest: Buffer = Buffer.alloc(0);
-  constructor(
-    private readonly chunks: AsyncGenerator<Buffer>,
-    private readonly archive: string,
-  ) {}
+async function beginsAsGzip(archive: string): Promise<boolean> {
+  const file = await open(archive, 'r');
+  const { buffer: magic } = await file.read(Buffer.alloc(4), 0, 4, 0).finally(() => file.close());
+  if (magic.toString('latin1') === 'PK\x03\x04') throw corrupt(archive, 'is a zip file, expected a .tar or .tar.gz');
+  return magic[0] === 0x1f && magic[1] === 0x8b;
+}
 
-  /** The next 512-byte block, or undefined at a clean end. */
-  async block(): Promise<Buffer | undefined> {
-    const parts: Buffer[] = [];
-    for await (const part of this.take(BLOCK)) parts.push(part);
-    const block = Buffer.concat(parts);
-    if (block.length === 0) return undefined;
-    if (block.length < BLOCK) throw corrupt(this.archive, 'ends in the middle of a header');
-    return block;
-  }
-
-  /** An entry's content, and the padding after it. */
-  async *stream(size: number): AsyncGenerator<Buffer> {
-    let left = size;
-    for await (const part of this.take(size)) {
-      left -= part.length;
-      yield part;
-    }
-    if (left > 0) throw corrupt(this.archive, `ends ${left} bytes before the end of a file`);
-    for await (const _padding of this.take((BLOCK - (size % BLOCK)) % BLOCK));
-  }
-
-  async bytes(size: number): Promise<Buffer> {
-    if (size > 1 << 20) throw corrupt(this.archive, `holds a header of ${size} bytes`);
-    const parts: Buffer[] = [];
-    for await (const part of this.stream(size)) parts.push(part);
-    return Buffer.concat(parts);
-  }
-
-  async close(): Promise<void> {
-    await this.chunks.return(undefined);
-  }
-
-  private async *take(count: number): AsyncGenerator<Buffer> {
-    for (let left = count; left > 0; ) {
-      if (this.rest.length === 0) {
-        const next = await this.chunks.next();
-        if (next.done) return;
-        this.rest = next.value;
-      }
-      const part = this.rest.subarray(0, left);
-      this.rest = this.rest.subarray(part.length);
-      left -= part.length;
-      yield part;
-    }
-  }
+/** Counts what a stream has given so far: all its bytes, and the zeros since the last that is none. */
+function tailOf(bytes: Readable): { read: number; zeros: number } {
+  const tail = { read: 0, zeros: 0 };
+  bytes.on('data', (chunk: Buffer) => {
+    const last = chunk.findLastIndex((byte) => byte !== 0);
+    tail.read += chunk.length;
+    tail.zeros = last < 0 ? tail.zeros + chunk.length : chunk.length - 1 - last;
+  });
+  return tail;
 }
 
 function corrupt(archive: string, found: string): HubError {

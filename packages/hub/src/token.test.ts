@@ -68,6 +68,12 @@ describe('resolveToken', () => {
     }
   });
 
+  it('names a place of a token that cannot be read', async () => {
+    await mkdir(join(home, 'token'));
+    const text = `The file ${join(home, 'token')}, where a token may be, cannot be read (this is a folder): make it`;
+    await expect(resolveToken({ env: { HF_HOME: home } })).rejects.toThrow(text);
+  });
+
   it("reads the Kaggle secret with the request of Kaggle's own client", async () => {
     const server = await kaggle({ wasSuccessful: true, result: { secret: 'hf_kaggle', secretType: 1 } });
     const env = { HF_HOME: home, KAGGLE_USER_SECRETS_TOKEN: 'jwt', KAGGLE_URL_BASE: server.url };

@@ -63,7 +63,10 @@ export function expandHome(path: string): string {
 /** The trimmed text of a small file, or undefined where there is none. */
 export async function readIfThere(file: string): Promise<string | undefined> {
   const text = await readTextIfThere(expandHome(file)).catch((error: unknown) => {
-    throw new HubError('ERR_GEMMATUNE_HUB_ARGUMENT', `The file ${file} cannot be read (${reasonOf(error)}).`);
+    throw new HubError(
+      'ERR_GEMMATUNE_HUB_ARGUMENT',
+      `The file ${file}, where a token may be, cannot be read (${reasonOf(error)}): make it readable or move it away.`,
+    );
   });
   return text?.trim();
 }
