@@ -52,13 +52,20 @@ beforeAll(async () => {
           .map((row) => `${JSON.stringify(made(row))}\n`)
           .join(''),
       );
-    for (const [i, program] of programs.entries()) await writeFile(join(folder, `program${i}.mjs`), program);
+    for (const [i, program] of programs.entries())
+      for (const extension of ['mjs', 'mts']) await writeFile(join(folder, `program${i}.${extension}`), program);
   }
 });
 
 describe.skipIf(!existsSync(join(assets, 'model/model.safetensors')))("README's programs", () => {
-  it('are there', () => {
+  it('are there, and are TypeScript', async () => {
     expect(programs.length).toBeGreaterThanOrEqual(2);
+    const cwd = join(work, 'conversations'); // out of reach of this project's tsconfig.json
+    const types = ['--types', 'node', '--typeRoots', join(root, 'node_modules/@types')];
+    const strict = ['--strict', '--noEmit', '--module', 'nodenext', '--target', 'es2023', ...types];
+    const tsc = join(root, 'node_modules/typescript/bin/tsc');
+    const files = programs.map((_, i) => `program${i}.mts`);
+    await promisify(execFile)(process.execPath, [tsc, ...strict, ...files], { cwd });
   });
 
   const cases = Object.keys(KINDS).flatMap((kind) => programs.map((_, i) => [i, kind] as const));

@@ -49,7 +49,7 @@ function forPeople(path: string, { rows, problems }: LintReport, width?: number)
     String(times),
     PROBLEMS[kind],
     some(where),
-    example.length > 100 ? `${example.slice(0, 97)}...` : example,
+    example,
   ]);
   return `${path}: ${counted(rows, 'row')}\n${table([['rows', 'problem', 'where', 'for example'], ...lines], width)}\n`;
 }
