@@ -66,17 +66,26 @@ async function measure(trial) {
   const outputDir = join(work, 'model');
   writeFileSync(train, `${drawn(lines(join(folder, 'train.jsonl')), rows, trial.seed).join('\n')}\n`);
   const updates = Math.ceil(rows / settings.perDeviceTrainBatchSize) * settings.numTrainEpochs;
+  const often = Math.ceil(updates / LOSSES);
   const training = await gemmatune('finetune', {
     ...{ model: given.base, train, evalFile, outputDir },
-    ...{ loggingSteps: 1, saveStrategy: 'no', evalStrategy: 'steps', evalSteps: Math.ceil(updates / LOSSES) },
+    ...{ loggingSteps: 1, evalStrategy: 'steps', evalSteps: often, saveSteps: often },
     ...settings,
   });
   const { log_history } = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8'));
   const { format } = settings;
-  const evaluation = await gemmatune('evaluate', { model: outputDir, rows: evalFile, format, ...EVALUATION });
+  const asked = (model) => gemmatune('evaluate', { model, rows: evalFile, format, ...EVALUATION });
+  const evaluation = await asked(outputDir);
+  const between = [];
+  for (let step = often; step < updates; step += often) {
+    const { stdout } = await asked(join(outputDir, `checkpoint-${step}`));
+    between.push([(step / updates) * trial.numTrainEpochs, JSON.parse(stdout)]);
+  }
   return {
     trial,
     metrics: JSON.parse(evaluation.stdout),
+    /** Of the same run on its way, its learning rate not yet low: [epoch, metrics]. */
+    between,
     evalLoss: log_history.filter((row) => row.eval_loss !== undefined).map((row) => [row.epoch, row.eval_loss]),
     trainLoss: log_history.filter((row) => row.loss !== undefined).map((row) => row.loss),
     trainSeconds: training.seconds,

@@ -3,7 +3,7 @@
 /** Options of `gemmatune evaluate` for all trials. */
 export const EVALUATION = { n: 1000, maxNewTokens: 96, dtype: 'float32' };
 
-/** How often the loss of the evaluation rows is taken in a trial. */
+/** How often a trial is looked at: the loss of the evaluation rows, and calls for them. */
 export const LOSSES = 3;
 
 /** What all trials have but where they say otherwise. */
