@@ -2,8 +2,8 @@
  * What guests say to the tablet: for each function ways of asking (phrasings with slots and `[one|other]` brackets) and the values that fill
  * them. Rows go through the phrasings of a function in turn.
  */
-import { ask } from '../../../scripts/quickstart/grammar.mjs';
-import { Random } from '../../../scripts/quickstart/random.mjs';
+import { ask } from '../../quickstart/grammar.mjs';
+import { Random } from '../../quickstart/random.mjs';
 import { FUNCTIONS } from './functions.mjs';
 import { choose, date, half, mistype, several, time, whole, withArticle } from './speech.mjs';
 

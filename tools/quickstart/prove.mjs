@@ -1,6 +1,6 @@
 /**
  * What the quickstart's settings give, for several seeds and both precisions:
- * `node scripts/quickstart/prove.mjs [seeds=42,43,44] [dtypes=float32,bfloat16]`.
+ * `node tools/quickstart/prove.mjs [seeds=42,43,44] [dtypes=float32,bfloat16]`.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
