@@ -10,6 +10,7 @@ import { REPORT, SUITES } from './suites/index.mjs';
  * @typedef {object} Suite
  * @property {string} summary one line for --help
  * @property {Record<string, { type: 'string' | 'boolean', default: string | boolean, help: string }>} options of node:util's parseArgs
+ * @property {boolean} [isKept] false: what it finds follows from other results, and is not written
  * @property {Record<string, string | boolean>} short what `pnpm bench` alone uses instead of the defaults
  * @property {(options: Record<string, string | boolean>, context: Context) => Promise<Found>} run
  *
@@ -81,7 +82,7 @@ async function all(words) {
   return failed > 0 ? FAILED : 0;
 }
 
-/** Runs a suite and writes what it found. @returns the result file's content, or why there is none */
+/** Runs a suite and keeps what it found. @returns the result file's content, or why there is none */
 async function measure(name, suite, options, { out, short, earlier }) {
   const machine = describeMachine();
   const found = await suite.run(options, { note, machine, signal: interrupt.signal, earlier });
@@ -89,7 +90,7 @@ async function measure(name, suite, options, { out, short, earlier }) {
   interrupt.signal.throwIfAborted();
   if (found.skipped !== undefined) return found;
   const result = resultFile({ suite: name, short, machine, ...found, settings: withoutPaths(found.settings) });
-  note(`wrote ${await writeResult(result, out)}`);
+  if (suite.isKept !== false) note(`wrote ${await writeResult(result, out)}`);
   return result;
 }
 

@@ -56,6 +56,14 @@ describe('the entry', () => {
     }
   });
 
+  it('keeps nothing that follows from other results', async () => {
+    const out = join(folder, 'modelled');
+    const { status, stdout } = await bench(['roofline', '--target', 't4', '--out', out]);
+    expect(status).toBe(0);
+    expect(stdout).toContain('Tesla T4');
+    expect(await readdir(out).catch(() => [])).toEqual([]);
+  });
+
   it('leaves nothing behind after Ctrl-C', async () => {
     const out = join(folder, 'interrupted');
     const words = ['train', '--model', TINY, '--losses', 'completion,full', '--steps', '3'];

@@ -60,7 +60,17 @@ export async function writeResult(result, out = '') {
   const path = join(folder, `${result.date.slice(0, 10)}-${result.suite}${result.short ? '-short' : ''}.json`);
   await mkdir(folder, { recursive: true });
   const beside = `${path}.${process.pid}`;
-  await writeFile(beside, `${JSON.stringify(result, null, 1)}\n`);
+  await writeFile(beside, textOf(result));
   await rename(beside, path);
   return path;
+}
+
+/** JSON with a line for each record: a diff of two runs shows what became another. */
+function textOf({ results, bars, ...about }) {
+  const list = (records) => `[${records.map((record) => `\n  ${JSON.stringify(record)}`).join(',')}\n ]`;
+  const fields = Object.entries(about).map(([name, value]) => [name, JSON.stringify(value)]);
+  const lines = [...fields, ['results', list(results)], ['bars', list(bars)]].map(
+    ([name, text]) => `"${name}": ${text}`,
+  );
+  return `{\n ${lines.join(',\n ')}\n}\n`;
 }

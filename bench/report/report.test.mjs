@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newest, parseResult, readResults } from '../measure/read-results.mjs';
 import { report } from '../suites/report.mjs';
-import { roofline } from '../suites/roofline.mjs';
+import { roofline, rooflines } from '../suites/roofline.mjs';
 import { lineChart, lineFile, ticks } from './charts.mjs';
 import * as fixtures from './fixtures.mjs';
 import { byteRate, duration, flopRate, number, percent, settingText } from './format.mjs';
@@ -320,10 +320,17 @@ describe('suite roofline', () => {
     }
   });
 
-  it('is drawn by the report', async () => {
-    const results = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
-    const { results: rows } = await run('all', results);
-    const page = renderPage([resultFile('roofline', rows)]);
+  it('is drawn by the report, of each machine whose limits were measured', async () => {
+    const elsewhere = { machine: { ...MACHINE, id: 'another' } };
+    const files = [kernelsFile(), trainFile(), trainFile(1, elsewhere)];
+    const modelled = await rooflines(files);
+    expect(modelled.map(({ suite, machine, commit }) => [suite, machine.id, commit])).toEqual([
+      ['roofline', MACHINE.id, 'abc1234'],
+    ]);
+    const folder = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
+    const out = join(folder, 'page.html');
+    await report.run({ results: folder, out, markdown: false, readme: false }, {});
+    const page = await readFile(out, 'utf8');
     expect(page).toContain('reduce-scatter of the body&#39;s gradients, float32');
     expect(page).toContain('this CPU, 16 x 277 tokens');
     expect(page).not.toMatch(/NaN|undefined|\[object/);

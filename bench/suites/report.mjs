@@ -7,6 +7,7 @@ import { RESULTS } from '../measure/results.mjs';
 import { markdown } from '../report/markdown.mjs';
 import { renderPage } from '../report/page.mjs';
 import { withPart } from '../report/table.mjs';
+import { rooflines } from './roofline.mjs';
 
 export { renderPage } from '../report/page.mjs';
 export { text } from '../report/text.mjs';
@@ -44,7 +45,7 @@ export const report = {
     }
     const path = resolve(out);
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, renderPage(results, skipped));
+    await writeFile(path, renderPage([...results, ...(await rooflines(results))], skipped));
     note(`wrote ${path}: ${results.length} result${results.length === 1 ? '' : 's'}`);
     return { settings: { ...settings, file: path }, results: [], bars: [] };
   },

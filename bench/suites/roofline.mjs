@@ -19,6 +19,7 @@ const NOT_MEASURED = 'modelled: no such machine was measured';
 /** @type {import('../bench.mjs').Suite} */
 export const roofline = {
   summary: 'Modelled time of each phase of a training step, beside what was measured.',
+  isKept: false,
   options: {
     target: { type: 'string', default: 'all', help: `One of ${TARGETS.join(', ')}, or all.` },
     results: {
@@ -31,29 +32,51 @@ export const roofline = {
   async run({ target, results: folder }, { note = () => {}, machine }) {
     if (target !== 'all' && !TARGETS.includes(target))
       throw new Error(`--target is ${target}, expected all or one of ${TARGETS.join(', ')}`);
-    const targets = target === 'all' ? TARGETS : [target];
     // Nothing was measured yet where there is no folder.
     const { results: files } = await readResults(folder).catch(() => ({ results: [] }));
-    const launches = await plannedLaunches();
-    const results = [];
-    const settings = { sequences: SEQUENCES, cpuRowsOfAPass: CPU_ROWS, rates: {}, measured: {} };
-    for (const name of targets) {
-      const context = name === 'cpu' ? cpuTarget(files, machine) : gpuTarget(name, files);
-      if (context.missing) {
-        note(context.missing);
-        results.push({ target: name, missing: context.missing });
-        continue;
-      }
-      settings.rates[name] = { sustained: context.rates, peak: context.peak };
-      if (context.train) settings.measured[name] = { date: context.train.date, commit: context.train.commit };
-      for (const work of await workloads())
-        results.push(
-          ...(name === 't4x2' ? twoGpuResults(work, context) : oneDeviceResults(name, work, context, launches)),
-        );
-    }
-    return { settings, results, bars: [] };
+    const found = await model(target === 'all' ? TARGETS : [target], files, machine);
+    for (const { missing } of found.results) if (missing) note(missing);
+    return { ...found, bars: [] };
   },
 };
+
+/**
+ * The roofline of each machine whose limits were measured, as if it had been a result of that day.
+ * @param {readonly import('../measure/results.mjs').ResultFile[]} files oldest first
+ * @returns {Promise<import('../measure/results.mjs').ResultFile[]>}
+ */
+export function rooflines(files) {
+  const ids = new Set(files.map(({ machine }) => machine.id));
+  const kernels = [...ids].flatMap((id) => newest(files, 'kernels', ({ machine }) => machine.id === id) ?? []);
+  return Promise.all(
+    kernels.map(async (file) => ({
+      ...file,
+      suite: 'roofline',
+      ...(await model(TARGETS, files, file.machine)),
+      bars: [],
+    })),
+  );
+}
+
+async function model(targets, files, machine) {
+  const launches = await plannedLaunches();
+  const results = [];
+  const settings = { sequences: SEQUENCES, cpuRowsOfAPass: CPU_ROWS, rates: {}, measured: {} };
+  for (const name of targets) {
+    const context = name === 'cpu' ? cpuTarget(files, machine) : gpuTarget(name, files);
+    if (context.missing) {
+      results.push({ target: name, missing: context.missing });
+      continue;
+    }
+    settings.rates[name] = { sustained: context.rates, peak: context.peak };
+    if (context.train) settings.measured[name] = { date: context.train.date, commit: context.train.commit };
+    for (const work of await workloads())
+      results.push(
+        ...(name === 't4x2' ? twoGpuResults(work, context) : oneDeviceResults(name, work, context, launches)),
+      );
+  }
+  return { settings, results };
+}
 
 /** 16 sequences of the workload's mean lengths, and of 512 tokens with 60 supervised (what native/bench times). */
 async function workloads() {
