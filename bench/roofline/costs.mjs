@@ -2,26 +2,31 @@
 // native/bench for the least each op moves (costs.test.mjs compares with its figures in native/gpu/budgets.json).
 //
 // T tokens of a pass, R of them supervised, C hidden, H query heads, K key-value heads, D head size, I intermediate, V vocabulary, L layers.
+import { readFileSync } from 'node:fs';
+
+/** What the native plan says: the sizes by which the backend cuts work, and the calls of a step at the 270M shapes. */
+export const NATIVE = JSON.parse(readFileSync(new URL('../../native/gpu/budgets.json', import.meta.url), 'utf8'));
+const { hostLogits, gpuLogits, vocabularyChunk, sumTile, sumBlocks, sumTokens } = NATIVE.sizes;
 
 /**
  * How a backend does a step.
- * elementBytes: of activations and of the weights that products read. logitBytes: room for logits at once (native/model/head.cpp).
+ * elementBytes: of activations and of the weights that products read. logitBytes: room for logits at once.
  * fused: the norms between two branches are one kernel. partialSums: sums that blocks share go through memory.
  * largest: every factor of a product is read once more, for its largest magnitude (sm_75's fp16 containers).
  * logitPasses: how often logits are written or read.
  */
 export const DESIGNS = {
-  cpu: { elementBytes: 2, logitBytes: 256 * 2 ** 20, fused: false, partialSums: false, largest: false, logitPasses: 5 },
+  cpu: { elementBytes: 2, logitBytes: hostLogits, fused: false, partialSums: false, largest: false, logitPasses: 5 },
   'cpu float32': {
     elementBytes: 4,
-    logitBytes: 256 * 2 ** 20,
+    logitBytes: hostLogits,
     fused: false,
     partialSums: false,
     largest: false,
     logitPasses: 5,
   },
-  sm75: { elementBytes: 2, logitBytes: 2 ** 30, fused: true, partialSums: true, largest: true, logitPasses: 4 },
-  sm80: { elementBytes: 2, logitBytes: 2 ** 30, fused: true, partialSums: true, largest: false, logitPasses: 4 },
+  sm75: { elementBytes: 2, logitBytes: gpuLogits, fused: true, partialSums: true, largest: true, logitPasses: 4 },
+  sm80: { elementBytes: 2, logitBytes: gpuLogits, fused: true, partialSums: true, largest: false, logitPasses: 4 },
 };
 
 /** The linear layers of a block: [name, outputs, inputs]. */
@@ -197,7 +202,7 @@ export function headOps(config, { lengths, supervised: R }, design) {
       bytes: 2 * e * V * C + 8 * V * C + design.logitPasses * e * rows * V + 3 * e * rows * C + 12 * rows,
       extraBytes:
         (design.largest ? 2 * e * (V * C + rows * C) : 0) +
-        (design.partialSums ? 8 * rows * C * Math.ceil(V / 32768) : 0),
+        (design.partialSums ? 8 * rows * C * Math.ceil(V / vocabularyChunk) : 0),
     }),
     op('rmsnorm_backward (head)', 'elementwise', 'backward', `${R}x${C}`, { bytes: norm.backwardHead(R) }),
     op('scatter_rows', 'head', 'backward', `${T}x${R}x${C}`, { bytes: 4 * T * C + 8 * R * C }),
@@ -206,8 +211,7 @@ export function headOps(config, { lengths, supervised: R }, design) {
 
 /** In how many pieces the logits of R rows are made: each reads the embedding and reads and writes its float32 gradient. */
 export function headChunks(config, R, design) {
-  const most = Math.max(16, Math.floor(design.logitBytes / (config.vocabSize * design.elementBytes)));
-  return Math.ceil(R / most);
+  return Math.ceil(R / Math.floor(design.logitBytes / (config.vocabSize * design.elementBytes)));
 }
 
 /** Gradient norm and AdamW over so many parameters: 16 bytes of state, of which all but the gradient's are read and written. */
@@ -243,11 +247,11 @@ function normBytes(C, e) {
   };
 }
 
-/** Pieces of the tokens whose sums of a weight's gradient go through memory (native/ops/matmul/cuda.cu); 0 where there is one. */
+/** Pieces of the tokens whose sums of a weight's gradient go through memory, as native/ops/matmul/cuda.cu cuts them; 0 where there is one. */
 function splitParts(T, N, inner) {
-  const tiles = Math.ceil(N / 128) * Math.ceil(inner / 128);
-  const parts = Math.max(1, Math.min(Math.ceil(160 / tiles), Math.floor(T / 512)));
-  return parts === 1 ? 0 : parts;
+  const tiles = Math.ceil(N / sumTile) * Math.ceil(inner / sumTile);
+  const parts = Math.min(Math.ceil(sumBlocks / tiles), Math.floor(T / sumTokens));
+  return parts > 1 ? parts : 0;
 }
 
 function sum(numbers) {

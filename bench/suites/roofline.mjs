@@ -1,10 +1,9 @@
 // Modelled time of each phase of an optimizer step, with what was measured beside it.
-import { readFile } from 'node:fs/promises';
 import { CONFIG_270M } from '../measure/model.mjs';
 import { newest, readResults } from '../measure/read-results.mjs';
 import { RESULTS } from '../measure/results.mjs';
 import { workloadLengths } from '../measure/workload.mjs';
-import { DESIGNS, stepOps } from '../roofline/costs.mjs';
+import { DESIGNS, NATIVE, stepOps } from '../roofline/costs.mjs';
 import { cpuRates, GPUS, modelPhases, wholeStep } from '../roofline/model.mjs';
 import { modelTwoGpus, TWO_GPU_DESIGNS } from '../roofline/two-gpus.mjs';
 
@@ -59,7 +58,6 @@ export function rooflines(files) {
 }
 
 async function model(targets, files, machine) {
-  const launches = await plannedLaunches();
   const results = [];
   const settings = { sequences: SEQUENCES, cpuRowsOfAPass: CPU_ROWS, rates: {}, measured: {} };
   for (const name of targets) {
@@ -71,9 +69,7 @@ async function model(targets, files, machine) {
     settings.rates[name] = { sustained: context.rates, peak: context.peak };
     if (context.train) settings.measured[name] = { date: context.train.date, commit: context.train.commit };
     for (const work of await workloads())
-      results.push(
-        ...(name === 't4x2' ? twoGpuResults(work, context) : oneDeviceResults(name, work, context, launches)),
-      );
+      results.push(...(name === 't4x2' ? twoGpuResults(work, context) : oneDeviceResults(name, work, context)));
   }
   return { settings, results };
 }
@@ -114,7 +110,7 @@ function passesOf({ tokens, supervised }, rows) {
   }));
 }
 
-function oneDeviceResults(target, work, { rates, peak, design, train, device }, launches) {
+function oneDeviceResults(target, work, { rates, peak, design, train, device }) {
   const passes = passesOf(work, device === 'cpu' ? CPU_ROWS : SEQUENCES);
   const phases = modelPhases(stepOps(CONFIG_270M, passes, design), rates, peak);
   const step = wholeStep(phases);
@@ -127,7 +123,7 @@ function oneDeviceResults(target, work, { rates, peak, design, train, device }, 
     ...phase,
     measuredSeconds: measured[phase.phase] ?? null,
     ...(phase === step && { tokensPerSecond: tokens / step.seconds, ...unmeasured }),
-    ...(phase === step && !work.isMean && { launches: launches(target, work.loss) }),
+    ...(phase === step && !work.isMean && { launches: plannedLaunches(target, work.loss) }),
   }));
 }
 
@@ -185,11 +181,8 @@ function twoGpuResults(work, { gpu, rates, design }) {
   );
 }
 
-/** Kernel launches of a step of 16 x 512 tokens, which the gates on kernels keep. */
-async function plannedLaunches() {
-  const { ops } = JSON.parse(await readFile(new URL('../../native/gpu/budgets.json', import.meta.url), 'utf8'));
-  return (target, loss) => {
-    const step = ops[`training_step ${loss} ${SEQUENCES}x512`];
-    return { t4: step?.launchesT4, h200: step?.launchesH200 }[target] ?? null;
-  };
+/** Kernel launches of a step of 16 x 512 tokens; null where none are planned. */
+function plannedLaunches(target, loss) {
+  const step = NATIVE.ops[`training_step ${loss} ${SEQUENCES}x512`];
+  return { t4: step.launchesT4, h200: step.launchesH200 }[target] ?? null;
 }
