@@ -6,8 +6,9 @@ import { modelConfig, modelFolder } from '../measure/model.mjs';
 import { ROW_OPTIONS, readRows, rowsFile } from '../measure/workload.mjs';
 import { spaceOf } from '../tuning/axes.mjs';
 import { commandOf, configOf, writeConfig } from '../tuning/config.mjs';
-import { busyOf, peakOf, search, speedOf } from '../tuning/search.mjs';
+import { search } from '../tuning/search.mjs';
 import { trial } from '../tuning/trial.mjs';
+import { busyOf, peakOf, speedOf } from '../tuning/tried.mjs';
 
 const LOCAL = fileURLToPath(new URL('../results/local', import.meta.url));
 
@@ -38,43 +39,24 @@ export const tune = {
   short: { seconds: '60', 'trial-sequences': '2' },
 
   async run(options, { note, machine, signal }) {
-    const { device, loss, config: given } = options;
-    const [sequences, batch, steps, seconds] = ['sequences', 'batch', 'steps', 'seconds'].map((name) =>
-      positive(options, name),
-    );
-    const trialSequences =
-      options['trial-sequences'] === ''
-        ? device === 'cpu'
-          ? Math.min(4, sequences)
-          : sequences
-        : positive(options, 'trial-sequences');
-    if (sequences % trialSequences !== 0 || trialSequences % batch !== 0)
-      throw new Error(
-        `found --sequences ${sequences}, --trial-sequences ${trialSequences}, --batch ${batch}; expected each a multiple of the next`,
-      );
-    if (steps < 2) throw new Error('--steps: found 1, expected at least 2: the first is not timed');
-    const memory = options.memory === '' ? Number.POSITIVE_INFINITY : positive(options, 'memory') * 1e9;
-
+    const { device, loss } = options;
+    const request = requestOf(options);
+    const { sequences, trialSequences, steps, seconds, memory } = request;
     const model = await modelFolder(options.model, note);
     const rows = await rowsFile(options, { loss, config: await modelConfig(model) });
     const tokens = Math.round(trialSequences * (await meanTokens(rows)));
-    const { start, axes, environments } = spaceOf(placeOf(device, machine), {
-      batch,
-      sequences: trialSequences,
-      tokens,
-    });
-    const file = given || relative('', join(LOCAL, `tuned-${machine.id}-${device.replace(':', '')}-${loss}.json`));
+    const place = placeOf(device, machine);
+    const { start, axes, environments } = spaceOf(place, { batch: request.batch, sequences: trialSequences, tokens });
+    const name = `tuned-${machine.id}-${device.replace(':', '')}-${loss}.json`;
+    const file = options.config || relative('', join(LOCAL, name));
     const configured = ({ setting }) => configOf(setting, { device, sequences, cores: machine.cores });
 
     note(
       `trials: ${steps} updates of ${trialSequences} sequences (an update has ${sequences}), about ${tokens} tokens each`,
     );
     const began = performance.now();
-    const outcome = await search({
-      start,
-      axes,
-      memory,
-      signal,
+    const { best, tried, ended } = await search({
+      ...{ start, axes, memory, signal },
       left: () => seconds - (performance.now() - began) / 1e3,
       measure: (setting, limitSeconds) =>
         trial(setting, {
@@ -86,45 +68,51 @@ export const tune = {
       onTried: (tried, best) => note(lineOf(tried, start, best)),
     });
 
-    const { best, tried, ended } = outcome;
-    const fits = peakOf(best) <= memory;
-    if (!fits)
-      note(
-        `no setting that was tried takes ${options.memory} GB or less; the best takes ${gigabytes(peakOf(best))} GB`,
-      );
-    const busy = busyOf(tried);
-    if (busy !== null && busy < QUIET)
-      note(
-        `other programs took the cores: trials ran ${Math.round(100 * busy)} % of their time; search again when it is quiet`,
-      );
+    const [fits, busy] = [peakOf(best) <= memory, busyOf(tried)];
+    if (!fits) note(tooLarge(options.memory, peakOf(best)));
+    if (busy !== null && busy < QUIET) note(disturbed(busy));
     note(`${ENDED[ended]}; the best settings are in ${file}:`);
-    const command = commandOf(file, environments[best.setting.kernels]);
+    const environment = environments[best.setting.kernels];
+    const command = commandOf(file, environment);
     note(command);
     return {
       settings: {
         model: options.model === '' ? 'random weights of the 270M shape' : basename(options.model),
-        device,
-        loss,
-        sequences,
-        trialSequences,
-        steps,
-        seconds,
-        memoryBytes: options.memory === '' ? null : memory,
-        fits,
-        ended,
-        busy,
+        ...{ device, loss, sequences, trialSequences, steps, seconds },
+        memoryBytes: memory === Number.POSITIVE_INFINITY ? null : memory,
+        ...{ fits, ended, busy },
       },
       results: [
         ...tried.map((each) => resultOf(each, best, environments)),
-        { best: configured(best), file, environment: environments[best.setting.kernels], command },
+        { best: configured(best), file, environment, command },
       ],
       bars: [],
     };
   },
 };
 
+/** What was asked for, as numbers. */
+function requestOf(options) {
+  const number = (name) => positive(options, name);
+  const [sequences, batch, steps] = ['sequences', 'batch', 'steps'].map(number);
+  const fewer = options.device === 'cpu' ? Math.min(4, sequences) : sequences;
+  const trialSequences = options['trial-sequences'] === '' ? fewer : number('trial-sequences');
+  if (sequences % trialSequences !== 0 || trialSequences % batch !== 0)
+    throw new Error(
+      `found --sequences ${sequences}, --trial-sequences ${trialSequences}, --batch ${batch}; expected each a multiple of the next`,
+    );
+  if (steps < 2) throw new Error('--steps: found 1, expected at least 2: the first is not timed');
+  const memory = options.memory === '' ? Number.POSITIVE_INFINITY : number('memory') * 1e9;
+  return { sequences, trialSequences, batch, steps, memory, seconds: number('seconds') };
+}
+
 /** Trials that ran for less than this share of their threads' time tell more about the other programs than about settings. */
 const QUIET = 0.7;
+const disturbed = (busy) =>
+  `other programs took the cores: trials ran ${Math.round(100 * busy)} % of their time; search again when it is quiet`;
+
+const tooLarge = (most, peak) =>
+  `no setting that was tried takes ${most} GB or less; the best takes ${gigabytes(peak)} GB`;
 
 const ENDED = {
   settled: 'settled: no other setting was faster',

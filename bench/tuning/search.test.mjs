@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { spaceOf } from './axes.mjs';
-import { peakOf, search, speedOf } from './search.mjs';
+import { search } from './search.mjs';
+import { peakOf, speedOf } from './tried.mjs';
 
 const place = { device: 'cpu', cores: 4, instructionSet: 'avx512+avx512-bf16', fastBfloat16: true, path: undefined };
 const { start, axes } = spaceOf(place, { batch: 2, sequences: 8, tokens: 2200 });
