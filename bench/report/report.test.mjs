@@ -5,10 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newest, parseResult, readResults } from '../measure/read-results.mjs';
 import { report } from '../suites/report.mjs';
 import { roofline, rooflines } from '../suites/roofline.mjs';
-import { lineChart, lineFile, ticks } from './charts.mjs';
 import * as fixtures from './fixtures.mjs';
 import { byteRate, duration, flopRate, number, percent, settingText } from './format.mjs';
-import { html } from './html.mjs';
 import { labels } from './labels.mjs';
 import { markdown } from './markdown.mjs';
 import { renderPage } from './page.mjs';
@@ -365,14 +363,6 @@ describe('numbers', () => {
   });
 });
 
-describe('html', () => {
-  it('escapes text and not its own', () => {
-    expect(`${html`<b>${'<i>'}${html`<u>${'&'}</u>`}${[1, '"']}${null}${false}${undefined}</b>`}`).toBe(
-      '<b>&lt;i&gt;<u>&amp;</u>1&quot;</b>',
-    );
-  });
-});
-
 describe('labels', () => {
   it('say what differs', () => {
     expect(
@@ -398,34 +388,5 @@ describe('expectedOf', () => {
   });
   it('keeps suite and date', () => {
     expect(allBars([pipelineFile()])[0]).toMatchObject({ suite: 'pipeline', unit: 's', short: false });
-  });
-});
-
-describe('charts', () => {
-  it('ticks are round and enclose', () => {
-    expect(ticks(1003)).toEqual([0, 500, 1000, 1500]);
-    expect(ticks(0.61)).toEqual([0, 0.2, 0.4, 0.6, 0.8]);
-    expect(ticks(0)).toEqual([0, 1]);
-  });
-  it('a single point stands in the middle', () => {
-    const chart = `${lineChart({ title: 'a', series: [{ name: 'a', points: [{ x: 5, y: 1 }] }], x: 'x' })}`;
-    expect(chart).toContain('points="245,');
-    expect(chart).not.toContain('NaN');
-  });
-  it('a picture of its own names its curves, escaped', () => {
-    const points = [
-      { x: 1, y: 1 },
-      { x: 2, y: 3 },
-    ];
-    const file = lineFile({
-      title: 'a < b',
-      series: ['one', 'two & three', 'four'].map((name) => ({ name, points })),
-      x: 'x',
-    });
-    expect(file).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" /);
-    expect(file).toContain('>a &lt; b</text>');
-    for (const [i, name] of ['one', 'two &amp; three', 'four'].entries())
-      expect(file).toMatch(new RegExp(`<circle class="s${i}"[^>]* r="4"/><text [^>]*>${name}</text>`));
-    expect(file.match(/<polyline/g)).toHaveLength(3);
   });
 });
