@@ -29,9 +29,13 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Figures of a kernel; `worse` says whether a is worse than b. */
+/** @typedef {Record<string, (a: number, b: number) => boolean>} Rules whether a is worse than b, by figure */
+
+/** @type {Rules[string]} */
 const more = (a, b) => a > b;
+/** @type {Rules[string]} */
 const fewer = (a, b) => a < b;
+/** @type {Rules} */
 const KERNEL_FIGURES = {
   registers: more,
   shared: more, // bytes of a block, static and dynamic
@@ -48,8 +52,9 @@ const KERNEL_FIGURES = {
 };
 const OP_FIGURES = { bytes: more, flops: more, floorT4: more, floorH200: more, launchesT4: more, launchesH200: more };
 
-const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
-const narrow = (byBits) => sum(Object.entries(byBits).map(([bits, n]) => (bits < 128 ? n : 0)));
+const sum = (/** @type {number[]} */ numbers) => numbers.reduce((a, b) => a + b, 0);
+/** How many move less than 128 bits at once. @param {Record<string, number>} byBits */
+const narrow = (byBits) => sum(Object.entries(byBits).map(([bits, n]) => (Number(bits) < 128 ? n : 0)));
 
 /** The launches of each kernel on each architecture, largest block and shared memory: { "rmsnorm/forward_kernel": { 75: ... } }. */
 function launchesByKernel(plans, kernels) {
@@ -226,6 +231,7 @@ function printTables({ ops, kernels }) {
   );
 }
 
+/** @param {string[]} lines @returns {never} */
 function stop(lines) {
   console.error([...lines, 'kernel-gates: failed'].join('\n'));
   process.exit(1);
@@ -244,7 +250,7 @@ try {
   if (!options.build) run(process.execPath, [join(root, 'scripts/build.mjs'), 'native']);
   planned = readPlans(options.build ?? join(native, 'build'));
 } catch (error) {
-  stop([error.message]);
+  stop([/** @type {Error} */ (error).message]);
 }
 const { sizes, plans } = planned;
 const { found, unknown } = launchesByKernel(plans, kernels);

@@ -39,7 +39,10 @@ const KINDS = listed(`
   an Italian restaurant, a park, a post office, a sushi bar, a laundry, a jazz club, a cinema,
   a hairdresser, a vegan café, a flower shop`);
 
-/** [function, how its values are drawn and said, phrasings] */
+/**
+ * Of each function, how its values are drawn and said (undefined: phrasings set them), and the phrasings.
+ * @type {[name: string, draws: Record<string, ((random: Random) => unknown) | undefined>, phrasings: string[]][]}
+ */
 const WAYS = [
   [
     'set_temperature',
