@@ -11,7 +11,12 @@ const TINY = fileURLToPath(new URL('../test/golden/tiny', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'gemmatune-bench-'));
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Runs the entry. `interruptOn`: Ctrl-C as soon as stderr says this. */
+/**
+ * Runs the entry.
+ * @param {string[]} words
+ * @param {{ interruptOn?: string }} [options] interruptOn: Ctrl-C as soon as stderr says this
+ * @returns {Promise<{ status: number | null, stdout: string, stderr: string }>}
+ */
 function bench(words, { interruptOn } = {}) {
   const child = spawn(process.execPath, [ENTRY, ...words]);
   const output = { stdout: '', stderr: '' };
@@ -76,7 +81,7 @@ describe('the entry', () => {
   it('says that a peer is missing', async () => {
     const { status, stderr } = await bench(['peers', '--python', 'no-such-python', '--model', TINY, '--out', folder]);
     expect(status).toBe(1);
-    expect(stderr).toBe('bench: peers: no-such-python cannot be run: ENOENT\n');
+    expect(stderr).toBe('bench: no-such-python cannot be run: ENOENT\n');
   });
 });
 

@@ -9,44 +9,43 @@ import { renderPage } from '../report/page.mjs';
 import { withPart } from '../report/table.mjs';
 import { rooflines } from './roofline.mjs';
 
-export { renderPage } from '../report/page.mjs';
 export { text } from '../report/text.mjs';
 
-const inside = (path) => fileURLToPath(new URL(path, import.meta.url));
+const README = fileURLToPath(new URL('../../README.md', import.meta.url));
 
-/** @type {import('../bench.mjs').Suite} */
+const OPTIONS = {
+  results: { default: RESULTS, help: 'Folder with result files.' },
+  out: { default: 'bench-report.html', help: 'The page to write.' },
+  markdown: { default: false, help: 'Print the table for the README instead.' },
+  readme: {
+    default: false,
+    help: 'With --markdown: also write it between the markers <!-- bench --> and <!-- /bench --> of README.md.',
+  },
+};
+
 export const report = {
   summary: 'All results as one HTML page; with --markdown the table for the README.',
-  options: {
-    results: { type: 'string', default: RESULTS, help: 'Folder with result files.' },
-    out: { type: 'string', default: 'bench-report.html', help: 'The page to write.' },
-    markdown: { type: 'boolean', default: false, help: 'Print the table for the README instead.' },
-    readme: {
-      type: 'boolean',
-      default: false,
-      help: 'With --markdown: also write it between the markers <!-- bench --> and <!-- /bench --> of README.md.',
-    },
-  },
-  short: {},
-  async run({ results: folder, out, markdown: asMarkdown, readme }, { note = () => {}, print = console.log }) {
+  options: OPTIONS,
+  /**
+   * @param {import('./index.mjs').Values<typeof OPTIONS>} options
+   * @param {{ note: (line: string) => void, print: (text: string) => void }} context
+   */
+  async run({ results: folder, out, markdown: asMarkdown, readme }, { note, print }) {
     if (readme && !asMarkdown) throw new Error('--readme was given without --markdown; expected both');
     const { results, skipped } = await readResults(folder);
     for (const { file, reason } of skipped) note(`skipped ${file}: ${reason}`);
-    const settings = { results: results.length, skipped };
     if (asMarkdown) {
       const content = markdown(results);
       print(content);
       if (readme) {
-        const path = inside('../../README.md');
-        await writeFile(path, withPart(await readFile(path, 'utf8'), 'bench', content));
-        note(`wrote ${path}`);
+        await writeFile(README, withPart(await readFile(README, 'utf8'), 'bench', content));
+        note(`wrote ${README}`);
       }
-      return { settings, results: [], bars: [] };
+      return;
     }
     const path = resolve(out);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, renderPage([...results, ...(await rooflines(results))], skipped));
     note(`wrote ${path}: ${results.length} result${results.length === 1 ? '' : 's'}`);
-    return { settings: { ...settings, file: path }, results: [], bars: [] };
   },
 };

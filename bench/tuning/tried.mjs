@@ -35,6 +35,9 @@ export function peakOf({ rounds }) {
   return peaks.length === 0 ? null : Math.max(...peaks);
 }
 
+/** @param {Tried} tried with a speed in one round at least */
+export const costOf = (tried) => ({ speed: speedOf(tried) ?? 0, peak: peakOf(tried) ?? 0 });
+
 /** @param {readonly Tried[]} tried @returns {number | null} median share of their threads' time that all trials ran; null on a GPU */
 export const busyOf = (tried) => medianOf(tried.flatMap(({ rounds }) => rounds.map(({ busy }) => busy)));
 
