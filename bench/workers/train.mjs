@@ -91,7 +91,12 @@ const result = {
   instructionSet: systemInfo().instructionSet,
   node: process.version,
 };
-group?.leave();
+if (group) {
+  // Weights that the others updated are still on their way: a rank that left now would fail those that wait for its part.
+  await model.completeCopies();
+  await group.gather('the end', new Uint8Array());
+  group.leave();
+}
 await model.dispose();
 console.log(JSON.stringify(result));
 
