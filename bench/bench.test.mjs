@@ -11,7 +11,12 @@ const TINY = fileURLToPath(new URL('../test/golden/tiny', import.meta.url));
 const folder = await mkdtemp(join(tmpdir(), 'gemmatune-bench-'));
 afterAll(() => rm(folder, { recursive: true }));
 
-/** Runs the entry. `interruptOn`: Ctrl-C as soon as stderr says this. */
+/**
+ * Runs the entry.
+ * @param {string[]} words
+ * @param {{ interruptOn?: string }} [options] interruptOn: Ctrl-C as soon as stderr says this
+ * @returns {Promise<{ status: number | null, stdout: string, stderr: string }>}
+ */
 function bench(words, { interruptOn } = {}) {
   const child = spawn(process.execPath, [ENTRY, ...words]);
   const output = { stdout: '', stderr: '' };
@@ -35,7 +40,7 @@ describe('the entry', () => {
   it('helps', async () => {
     const { status, stdout } = await bench(['train', '--help']);
     expect(status).toBe(0);
-    expect(stdout).toContain('Usage: pnpm bench train [options]');
+    expect(stdout).toContain('Usage: npm run bench -- train [options]');
     expect(stdout).toContain('--accumulation     Micro-batches of a step. [8]');
     expect(stdout).toContain('--json');
   });
@@ -56,6 +61,14 @@ describe('the entry', () => {
     }
   });
 
+  it('keeps nothing that follows from other results', async () => {
+    const out = join(folder, 'modelled');
+    const { status, stdout } = await bench(['roofline', '--target', 't4', '--out', out]);
+    expect(status).toBe(0);
+    expect(stdout).toContain('Tesla T4');
+    expect(await readdir(out).catch(() => [])).toEqual([]);
+  });
+
   it('leaves nothing behind after Ctrl-C', async () => {
     const out = join(folder, 'interrupted');
     const words = ['train', '--model', TINY, '--losses', 'completion,full', '--steps', '3'];
@@ -68,7 +81,7 @@ describe('the entry', () => {
   it('says that a peer is missing', async () => {
     const { status, stderr } = await bench(['peers', '--python', 'no-such-python', '--model', TINY, '--out', folder]);
     expect(status).toBe(1);
-    expect(stderr).toBe('bench: peers: no-such-python cannot be run: ENOENT\n');
+    expect(stderr).toBe('bench: no-such-python cannot be run: ENOENT\n');
   });
 });
 

@@ -19,7 +19,7 @@ function cuda() {
   try {
     return cudaOption(said, readConfiguration(build)?.cuda, existsSync('/proc/driver/nvidia'));
   } catch (error) {
-    return stop(error.message);
+    return stop(/** @type {Error} */ (error).message);
   }
 }
 

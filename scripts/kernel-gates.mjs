@@ -1,6 +1,7 @@
 // Gates on compiled GPU kernels, for machines with nvcc and no GPU: every .cu file compiles for sm_75 to sm_90 and to PTX without a
 // spilled register or local memory, and no kernel and no op gets worse than its budget in native/gpu/budgets.json: registers, shared
 // memory, blocks per multiprocessor, tensor-core and wide-access instructions; launches, bytes, flops and floor time at the 270M shapes.
+// The sizes that the backend cuts work by are those that are written there, for bench/roofline to read.
 // The calls of a training step in native/bench must add up to the launches of the model's own step.
 //
 //   node scripts/kernel-gates.mjs [--write] [--table] [--require-nvcc] [--build <folder>]
@@ -28,9 +29,13 @@ const { values: options } = parseArgs({
   },
 });
 
-/** Figures of a kernel; `worse` says whether a is worse than b. */
+/** @typedef {Record<string, (a: number, b: number) => boolean>} Rules whether a is worse than b, by figure */
+
+/** @type {Rules[string]} */
 const more = (a, b) => a > b;
+/** @type {Rules[string]} */
 const fewer = (a, b) => a < b;
+/** @type {Rules} */
 const KERNEL_FIGURES = {
   registers: more,
   shared: more, // bytes of a block, static and dynamic
@@ -47,8 +52,9 @@ const KERNEL_FIGURES = {
 };
 const OP_FIGURES = { bytes: more, flops: more, floorT4: more, floorH200: more, launchesT4: more, launchesH200: more };
 
-const sum = (numbers) => numbers.reduce((a, b) => a + b, 0);
-const narrow = (byBits) => sum(Object.entries(byBits).map(([bits, n]) => (bits < 128 ? n : 0)));
+const sum = (/** @type {number[]} */ numbers) => numbers.reduce((a, b) => a + b, 0);
+/** How many move less than 128 bits at once. @param {Record<string, number>} byBits */
+const narrow = (byBits) => sum(Object.entries(byBits).map(([bits, n]) => (Number(bits) < 128 ? n : 0)));
 
 /** The launches of each kernel on each architecture, largest block and shared memory: { "rmsnorm/forward_kernel": { 75: ... } }. */
 function launchesByKernel(plans, kernels) {
@@ -179,13 +185,14 @@ const flat = (byArch) =>
   );
 
 /** JSON with a line for each record of figures. */
-function text({ nvcc, ops, kernels }) {
+function text({ nvcc, sizes, ops, kernels }) {
   const lines = (entries) => entries.map(([key, value]) => `${JSON.stringify(key)}: ${JSON.stringify(value)}`);
   const byKernel = Object.entries(kernels)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([key, archs]) => `${JSON.stringify(key)}: {\n      ${lines(Object.entries(archs)).join(',\n      ')}\n    }`);
   return `{
   "nvcc": ${JSON.stringify(nvcc)},
+  "sizes": ${JSON.stringify(sizes)},
   "ops": {
     ${lines(Object.entries(ops)).join(',\n    ')}
   },
@@ -224,6 +231,7 @@ function printTables({ ops, kernels }) {
   );
 }
 
+/** @param {string[]} lines @returns {never} */
 function stop(lines) {
   console.error([...lines, 'kernel-gates: failed'].join('\n'));
   process.exit(1);
@@ -237,15 +245,16 @@ if (!nvcc) {
 
 const { kernels, failures } = await measureKernels(native, join(native, 'build/kernels'), nvcc);
 if (failures.length) stop(failures);
-let plans;
+let planned;
 try {
   if (!options.build) run(process.execPath, [join(root, 'scripts/build.mjs'), 'native']);
-  plans = readPlans(options.build ?? join(native, 'build'));
+  planned = readPlans(options.build ?? join(native, 'build'));
 } catch (error) {
-  stop([error.message]);
+  stop([/** @type {Error} */ (error).message]);
 }
+const { sizes, plans } = planned;
 const { found, unknown } = launchesByKernel(plans, kernels);
-const figures = { nvcc, ops: opFigures(plans), kernels: kernelFigures(kernels, found) };
+const figures = { nvcc, sizes, ops: opFigures(plans), kernels: kernelFigures(kernels, found) };
 if (options.table) printTables(figures);
 
 const refused = Object.entries(flat(figures.kernels)).filter(([, f]) => f.blocks === 0);
@@ -263,7 +272,11 @@ if (options.write) {
 }
 if (!existsSync(budgetsPath)) stop(['native/gpu/budgets.json is not there: node scripts/kernel-gates.mjs --write']);
 const budgets = JSON.parse(readFileSync(budgetsPath, 'utf8'));
-const results = [compare('op', OP_FIGURES, figures.ops, budgets.ops)];
+const differ = Object.fromEntries(Object.keys(sizes).map((name) => [name, (a, b) => a !== b]));
+const results = [
+  compare('size', differ, { sizes }, { sizes: budgets.sizes }),
+  compare('op', OP_FIGURES, figures.ops, budgets.ops),
+];
 if (budgets.nvcc === nvcc)
   results.push(compare('kernel', KERNEL_FIGURES, flat(figures.kernels), flat(budgets.kernels)));
 else

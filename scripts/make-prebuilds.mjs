@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 
 const native = fileURLToPath(new URL('../native', import.meta.url));
 
+/** @param {string[]} args */
 function run(args) {
   const { status } = spawnSync(process.execPath, args, { cwd: native, stdio: 'inherit' });
   if (status !== 0) process.exit(status ?? 1);
@@ -28,7 +29,9 @@ const options = [
 ];
 run(['node_modules/prebuildify/bin.js', ...options, '--node-gyp', join(native, 'scripts/cmake-js-gyp.mjs')]);
 
-const made = readdirSync(join(native, 'prebuilds'), { recursive: true }).filter((path) => path.endsWith('.node'));
+const made = readdirSync(join(native, 'prebuilds'), { encoding: 'utf8', recursive: true }).filter((path) =>
+  path.endsWith('.node'),
+);
 for (const path of made) console.log(`made native/prebuilds/${path}`);
 // Beside it the plug-in for Gloo, where this machine has built it: it needs the system's own libgloo.so.0 where it is used.
 const plugin = join(native, 'build/Release/gemmatune_gloo.so');

@@ -9,6 +9,7 @@ import { dated, later } from './release/changelog.mjs';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const read = (path) => readFileSync(join(root, path), 'utf8');
 
+/** @param {string} sentence @returns {never} */
 function stop(sentence) {
   console.error(`release: ${sentence}`);
   process.exit(2);

@@ -60,7 +60,8 @@ function installToolchain() {
 
 /** The workspace's packages, from the lockfile; skipped where the last install saw the same files and all it made is there. */
 function installPackages() {
-  const folders = ['.', 'native', 'test', ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`)];
+  const packages = readdirSync(join(root, 'packages')).map((name) => `packages/${name}`);
+  const folders = ['.', 'bench', 'native', 'test', ...packages];
   const manifests = folders
     .map((folder) => join(folder, 'package.json'))
     .filter((path) => existsSync(join(root, path)));

@@ -20,12 +20,18 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const temp = mkdtempSync(join(tmpdir(), 'gemmatune-install-'));
 process.on('exit', () => rmSync(temp, { recursive: true, force: true }));
 
+/** @param {string} sentence @returns {never} */
 function stop(sentence) {
   console.error(`test-install: ${sentence}`);
   process.exit(1);
 }
 
-/** Runs to its end and returns stdout; shows all output where it fails. */
+/**
+ * Runs to its end and returns stdout; shows all output where it fails.
+ * @param {string} command
+ * @param {string[]} args
+ * @param {{ cwd?: string, env?: NodeJS.ProcessEnv }} options
+ */
 function run(command, args, options = {}) {
   const result = spawnSync(command, args, { cwd: root, encoding: 'utf8', maxBuffer: 1e9, ...options });
   if (result.status === 0) return result.stdout;
@@ -33,7 +39,7 @@ function run(command, args, options = {}) {
   return stop(`\`${command} ${args.join(' ')}\` failed${result.error ? `: ${result.error.message}` : ''}`);
 }
 
-const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'));
+const readJson = (/** @type {string} */ path) => JSON.parse(readFileSync(path, 'utf8'));
 
 function pack() {
   const folders = ['native', ...readdirSync(join(root, 'packages')).map((name) => `packages/${name}`)];
@@ -44,14 +50,14 @@ function pack() {
   return readdirSync(join(temp, 'packed')).map((name) => join(temp, 'packed', name));
 }
 
-/** The manifest of a tarball, once nothing is in it that runs at install or is not meant for users. */
+/** The manifest of a tarball, once nothing is in it that runs at install or is not meant for users. @param {string} tarball @param {string} version */
 function inspect(tarball, version) {
   const manifest = JSON.parse(run('tar', ['-xOzf', tarball, 'package/package.json']));
   const files = run('tar', ['-tzf', tarball])
     .trim()
     .split('\n')
     .map((path) => path.replace(/^package\//, ''));
-  const refuse = (what) => stop(`${manifest.name}: ${what}`);
+  const refuse = (/** @type {string} */ what) => stop(`${manifest.name}: ${what}`);
 
   for (const script of ['preinstall', 'install', 'postinstall', 'prepare'])
     if (manifest.scripts?.[script]) refuse(`has the script ${script}, and package managers refuse or skip those`);
@@ -127,6 +133,7 @@ export { wrong };
 
 const tarballs = pack();
 const { version } = readJson(join(root, 'packages/cli/package.json'));
+/** @type {Record<string, string>} */
 const dependencies = {};
 for (const tarball of tarballs) dependencies[inspect(tarball, version).name] = `file:${tarball}`;
 console.log(`packed ${Object.keys(dependencies).length} packages`);

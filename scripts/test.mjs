@@ -9,6 +9,7 @@ import { buildNative } from './native/build.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/** @param {string} name @param {string} command @param {string[]} args */
 function run(name, command, args, env = {}) {
   console.log(`\n== ${name}`);
   const result = spawnSync(command, args, { cwd: root, stdio: 'inherit', env: { ...process.env, ...env } });
@@ -18,9 +19,14 @@ function run(name, command, args, env = {}) {
   }
 }
 
-const bin = (name) => `node_modules/.bin/${name}`;
+const bin = (/** @type {string} */ name) => `node_modules/.bin/${name}`;
 
-/** Builds native/build/<folder>; the kernels that nvcc compiles have a step of their own. */
+/**
+ * Builds native/build/<folder>; the kernels that nvcc compiles have a step of their own.
+ * @param {string} folder
+ * @param {Record<string, string>} options
+ * @param {string[]} targets
+ */
 function build(folder, options = {}, targets = []) {
   const path = `native/build/${folder}`;
   console.log(`\n== build ${path}`);
@@ -30,6 +36,7 @@ function build(folder, options = {}, targets = []) {
   };
   return buildNative(path, join(root, path), request, targets);
 }
+/** @param {string} folder @param {string} name @param {string[]} args @param {Record<string, string>} env */
 const test = (folder, name, args = [], env = {}, note = '') => ({
   title: `${name} ${args.join(' ')} (${folder}${note && `, ${note}`})`,
   command: `native/build/${folder}/${name}`,
@@ -37,7 +44,7 @@ const test = (folder, name, args = [], env = {}, note = '') => ({
   env,
 });
 
-/** Runs all of them, one for each core at a time; the output of each comes in one piece. */
+/** Runs all of them, one for each core at a time; the output of each comes in one piece. @param {ReturnType<typeof test>[]} all */
 async function together(all) {
   const waiting = [...all];
   async function work() {
@@ -58,6 +65,7 @@ async function together(all) {
 
 // GEMMATUNE_CPU lowers the instruction set, GEMMATUNE_AMX=0 leaves the tile unit out: where the machine lacks one, its run repeats
 // the next lower one.
+/** @type {[level: string, env: Record<string, string>][]} */
 const LEVELS = [
   ['best', {}],
   ['no amx', { GEMMATUNE_AMX: '0' }],
@@ -68,12 +76,15 @@ const LEVELS = [
 // The emulated GPU: other schedules, asynchronous copies as late as may be, tensor cores that cut instead of round.
 const UNKIND = { GEMMATUNE_EMULATOR: 'seed=2,landing=at_wait,mma=4' };
 
-/** What each step runs. */
+/** What each step runs. @type {Record<string, () => void | Promise<void>>} */
 const STEPS = {
   style: () => run('style', bin('biome'), ['check', '.']),
   walls: () => run('walls', process.execPath, ['scripts/walls.mjs']),
   unused: () => run('what nothing uses', bin('knip'), ['--no-progress']),
-  types: () => run('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']),
+  types: () => {
+    run('types of tests', bin('tsc'), ['-p', 'test/tsconfig.json']);
+    run('types of scripts, bench and tools', bin('tsc'), ['-p', 'tsconfig.js.json']); // reads the packages' built types
+  },
   // On every instruction set this machine has, and on the emulated GPU.
   native: async () => {
     await build('test');

@@ -1,15 +1,20 @@
 // Programs that are measured run as children: their peak of memory is theirs alone, and a crash is one sentence here.
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import { isSystemError } from '@gemmatune/base';
 
+/** @import { ChildProcess } from 'node:child_process' */
+
+/** @type {Set<ChildProcess>} */
 const running = new Set();
 
-/** Children lead process groups of their own, so that what they start goes with them. */
+/** Children lead process groups of their own, so that what they start goes with them. @param {ChildProcess} child */
 function kill(child) {
+  if (child.pid === undefined) return; // it could not be started
   try {
     process.kill(-child.pid, 'SIGKILL');
   } catch (error) {
-    if (error.code !== 'ESRCH') throw error;
+    if (!isSystemError(error) || error.code !== 'ESRCH') throw error;
   }
 }
 process.on('exit', () => running.forEach(kill));
@@ -19,7 +24,7 @@ process.on('exit', () => running.forEach(kill));
  * @param {string} command
  * @param {readonly string[]} args
  * @param {{ signal?: AbortSignal, timeoutSeconds?: number, env?: Record<string, string>, cwd?: string }} options `env` is added to ours
- * @returns {Promise<Record<string, unknown>>} the last line of its standard output that is a JSON object
+ * @returns {Promise<any>} the last line of its standard output that is a JSON object
  * @throws Error with one sentence where it fails, takes too long or prints no such line; the signal's reason once that is aborted
  */
 export async function runChild(command, args, { signal, timeoutSeconds = 3600, env = {}, cwd } = {}) {
@@ -31,7 +36,7 @@ export async function runChild(command, args, { signal, timeoutSeconds = 3600, e
     detached: true,
   });
   const output = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'])
+  for (const name of /** @type {const} */ (['stdout', 'stderr']))
     child[name].setEncoding('utf8').on('data', (text) => {
       output[name] += text;
     });
@@ -64,18 +69,32 @@ export async function runChild(command, args, { signal, timeoutSeconds = 3600, e
 }
 
 /**
+ * What the scripts of bench/workers print; prepare.mjs, by stage: its Printed.
+ * @typedef {{
+ *   'attention.mjs': import('../workers/attention.mjs').Printed,
+ *   'generate.mjs': import('../workers/generate.mjs').Printed,
+ *   'hermes-rows.mjs': import('../workers/hermes-rows.mjs').Printed,
+ *   'load.mjs': import('../workers/load.mjs').Printed,
+ *   'prepare.mjs': unknown,
+ *   'train.mjs': import('../workers/train.mjs').Printed,
+ * }} Printed
+ */
+
+/**
  * A script of bench/workers in a Node of its own.
- * @param {string} name its file, e.g. 'train.mjs'
+ * @template {keyof Printed} Name
+ * @param {Name} name its file
  * @param {Readonly<Record<string, string | number | boolean | undefined>>} options as --name value; undefined, '' and false are left
  *   out, true is a switch
  * @param {Parameters<typeof runChild>[2]} [settings]
+ * @returns {Promise<Printed[Name]>}
  */
 export function runWorker(name, options, settings) {
   const script = fileURLToPath(new URL(`../workers/${name}`, import.meta.url));
   return runChild(process.execPath, [script, ...optionWords(options)], settings);
 }
 
-/** Options as words of a command line; see runWorker. */
+/** Options as words of a command line; see runWorker. @param {Readonly<Record<string, string | number | boolean | undefined>>} options */
 export function optionWords(options) {
   return Object.entries(options).flatMap(([name, value]) => {
     if (value === undefined || value === '' || value === false) return [];
@@ -83,6 +102,7 @@ export function optionWords(options) {
   });
 }
 
+/** @param {string} text */
 function lastJson(text) {
   for (const line of text.split('\n').reverse()) {
     if (!line.startsWith('{')) continue;
@@ -95,7 +115,7 @@ function lastJson(text) {
   return undefined;
 }
 
-/** The line that says what went wrong: an error's own (Node prints a stack behind it, Python a traceback before it), else the last. */
+/** The line that says what went wrong: an error's own (Node prints a stack behind it, Python a traceback before it), else the last. @param {string} stderr */
 function lastError(stderr) {
   const lines = stderr.split('\n').filter((line) => line.trim() !== '');
   return (

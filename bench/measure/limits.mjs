@@ -1,19 +1,21 @@
+/** @import { DesignName } from '../roofline/costs.mjs' */
+/** @import { Rates } from '../roofline/model.mjs' */
+/** @import { ResultFile } from './results.mjs' */
 import { cpuRates } from '../roofline/model.mjs';
 import { newest, readResults } from './read-results.mjs';
 import { RESULTS } from './results.mjs';
 
 /**
  * What the newest kernels result measured as the limits of a device.
- * @param {ReturnType<import('./machine.mjs').describeMachine>} machine
- * @param {{ device: string, dtype: string }} where as a model names them
- * @param {readonly import('./results.mjs').ResultFile[]} earlier results that may not lie in the usual place
- * @returns {Promise<{ design: string, rates: import('../roofline/model.mjs').Rates } | null>} design: of roofline/costs.mjs; null where
- *   nothing was measured
+ * @param {ResultFile['machine']} machine
+ * @param {{ device: string, dtype: 'bfloat16' | 'float32' }} where as a model names them
+ * @param {readonly ResultFile[]} earlier results that may not lie in the usual place
+ * @returns {Promise<{ design: DesignName, rates: Rates } | null>} null where nothing was measured
  */
 export async function measuredLimits(machine, { device, dtype }, earlier = []) {
   // Nothing was measured yet where there is no folder.
   const { results: files } = await readResults(RESULTS).catch(() => ({ results: [] }));
-  const here = (file) => file.machine.id === machine.id;
+  const here = (/** @type {ResultFile} */ file) => file.machine.id === machine.id;
   const results = newest([...files, ...earlier], 'kernels', here)?.results ?? [];
   if (device === 'cpu') {
     const rates = cpuRates(results, dtype);

@@ -1,6 +1,7 @@
 import { cpus, release, totalmem } from 'node:os';
 import { devices, systemInfo } from '@gemmatune/engine';
 
+/** @param {string} text @returns {string[]} */
 const words = (text) =>
   text
     .toLowerCase()
@@ -20,10 +21,11 @@ export function machineId({ cpu, instructionSet, cores, gpus }) {
 }
 
 /**
- * What the numbers were measured on, without names of hosts or paths.
- * @returns {{ id: string, cpu: string, cores: number, memoryBytes: number, instructionSet: string, node: string, os: string,
- *   gpus: { device: string, name: string, path: string, computeCapability: string, memoryBytes: number, driver: string | null }[] }}
+ * @typedef {{ id: string, cpu: string, cores: number, memoryBytes: number, instructionSet: string, node: string, os: string,
+ *   gpus: { device: string, name: string, path: 'sm75' | 'sm80', computeCapability: string, memoryBytes: number, driver: string | null }[] }} Machine
  */
+
+/** What the numbers were measured on, without names of hosts or paths. @returns {Machine} */
 export function describeMachine() {
   const { instructionSet, cores } = systemInfo();
   const gpus = devices('cuda').devices.map(({ device, name, path, computeCapability, memory, driver }) => ({

@@ -1,9 +1,6 @@
 // Memory of this process, from the kernel's own count. Mapped pages of files count while they are resident.
 import { readFileSync } from 'node:fs';
 
-const statusField = (field) =>
-  Number(readFileSync('/proc/self/status', 'utf8').match(new RegExp(`${field}:\\s+(\\d+) kB`))[1]) * 1024;
-
 /** Resident bytes now. */
 export function residentBytes() {
   return process.memoryUsage.rss();
@@ -14,7 +11,9 @@ export function residentBytes() {
  * the parent had when it started this process.
  */
 export function peakResidentBytes() {
-  return process.platform === 'linux' ? statusField('VmHWM') : process.resourceUsage().maxRSS * 1024;
+  const [, kilobytes = process.resourceUsage().maxRSS] =
+    process.platform === 'linux' ? (readFileSync('/proc/self/status', 'utf8').match(/VmHWM:\s+(\d+) kB/) ?? []) : [];
+  return Number(kilobytes) * 1024;
 }
 
 /**

@@ -1,4 +1,5 @@
 // Which phase of an optimizer step each op of the core belongs to.
+/** @type {[phase: string, ops: RegExp][]} */
 const PHASES = [
   ['products', /^matmul_/],
   ['attention', /^attention_/],
@@ -16,6 +17,7 @@ export const phaseOf = (op) => PHASES.find(([, ops]) => ops.test(op))?.[0] ?? 'o
  * @returns {Record<string, number>} seconds by phase, in the order above
  */
 export function phaseSeconds(profile) {
+  /** @type {Record<string, number>} */
   const phases = {};
   for (const name of [...PHASES.map(([phase]) => phase), 'other']) {
     const ops = profile.filter(({ op }) => phaseOf(op) === name);

@@ -1,6 +1,7 @@
 // Result files, as the entry writes them: results/<machine>/<date>-<suite>.json.
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { messageOf } from './message.mjs';
 import { SCHEMA } from './results.mjs';
 
 /** @typedef {import('./results.mjs').ResultFile} ResultFile short ones are not to be compared with the others */
@@ -14,20 +15,22 @@ import { SCHEMA } from './results.mjs';
 export async function readResults(folder) {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch((error) => {
     throw new Error(
-      `${folder} cannot be read (${error.code ?? error.message}); expected a folder of result files, which \`pnpm bench <suite>\` writes`,
+      `${folder} cannot be read (${error.code ?? error.message}); expected a folder of result files, which \`npm run bench <suite>\` writes`,
     );
   });
   const files = entries
     .filter((entry) => entry.isFile() && entry.name.endsWith('.json'))
     .map(({ parentPath, name }) => join(parentPath, name));
+  /** @type {ResultFile[]} */
   const results = [];
+  /** @type {{ file: string, reason: string }[]} */
   const skipped = [];
   for (const path of files.sort()) {
     const file = relative(folder, path);
     try {
       results.push(parseResult(await readFile(path, 'utf8')));
     } catch (error) {
-      skipped.push({ file, reason: error.message });
+      skipped.push({ file, reason: messageOf(error) });
     }
   }
   results.sort((a, b) => (a.date < b.date ? -1 : a.date > b.date ? 1 : 0));
@@ -50,7 +53,7 @@ export function parseResult(text) {
   if (!isObject(file) || file.schema !== SCHEMA)
     throw new Error(`schema is ${JSON.stringify(file?.schema) ?? 'missing'}, expected ${SCHEMA}`);
   const { suite, date, short = false, commit = '', dirty = false, machine, settings = {}, results, bars = [] } = file;
-  const expect = (ok, what, expected) => {
+  const expect = (/** @type {boolean} */ ok, /** @type {string} */ what, /** @type {string} */ expected) => {
     if (!ok) throw new Error(`${what} is missing or malformed, expected ${expected}`);
   };
   expect(typeof suite === 'string' && suite !== '', 'suite', 'a name');
@@ -60,7 +63,18 @@ export function parseResult(text) {
   expect(isObject(settings), 'settings', 'an object');
   expect(Array.isArray(results) && results.every(isObject), 'results', 'a list of objects');
   expect(Array.isArray(bars) && bars.every(isObject), 'bars', 'a list of objects');
-  return { suite, date, short, commit, dirty, machine: { gpus: [], ...machine }, settings, results, bars };
+  return {
+    schema: SCHEMA,
+    suite,
+    date,
+    short,
+    commit,
+    dirty,
+    machine: { gpus: [], ...machine },
+    settings,
+    results,
+    bars,
+  };
 }
 
 /**
@@ -75,6 +89,7 @@ export function newest(results, suite, which = () => true) {
   return own.findLast(({ short }) => !short) ?? own.at(-1);
 }
 
+/** @param {unknown} value */
 function isObject(value) {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

@@ -16,13 +16,13 @@ export const SCHEMA = 1;
  * @property {boolean} short
  * @property {string} commit empty outside a git checkout
  * @property {boolean} dirty tracked files differ from the commit
- * @property {ReturnType<import('./machine.mjs').describeMachine>} machine
+ * @property {import('./machine.mjs').Machine} machine
  * @property {Record<string, unknown>} settings
- * @property {Record<string, unknown>[]} results
+ * @property {Record<string, any>[]} results as the suite has them
  * @property {{ what: string, bar: number, value: number, unit: string, met: boolean }[]} bars
  */
 
-/** @returns {ResultFile} what a suite found, with when, where and of which commit */
+/** @param {Omit<ResultFile, 'schema' | 'date' | 'commit' | 'dirty'>} found @returns {ResultFile} with when, and of which commit */
 export function resultFile({ suite, short, machine, settings, results, bars }) {
   return {
     schema: SCHEMA,
@@ -39,7 +39,7 @@ export function resultFile({ suite, short, machine, settings, results, bars }) {
 
 /** Of the checkout; empty where there is none. Result files do not make it dirty. */
 function commit() {
-  const git = (...args) =>
+  const git = (/** @type {string[]} */ ...args) =>
     execFileSync('git', args, { cwd: BENCH, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
   try {
     const changed = git('status', '--porcelain', '-uno', '--', ':/', ':(top,exclude)bench/results');
@@ -60,7 +60,18 @@ export async function writeResult(result, out = '') {
   const path = join(folder, `${result.date.slice(0, 10)}-${result.suite}${result.short ? '-short' : ''}.json`);
   await mkdir(folder, { recursive: true });
   const beside = `${path}.${process.pid}`;
-  await writeFile(beside, `${JSON.stringify(result, null, 1)}\n`);
+  await writeFile(beside, textOf(result));
   await rename(beside, path);
   return path;
+}
+
+/** JSON with a line for each record: a diff of two runs shows what became another. @param {ResultFile} result */
+function textOf({ results, bars, ...about }) {
+  const list = (/** @type {object[]} */ records) =>
+    `[${records.map((record) => `\n  ${JSON.stringify(record)}`).join(',')}\n ]`;
+  const fields = Object.entries(about).map(([name, value]) => [name, JSON.stringify(value)]);
+  const lines = [...fields, ['results', list(results)], ['bars', list(bars)]].map(
+    ([name, text]) => `"${name}": ${text}`,
+  );
+  return `{\n ${lines.join(',\n ')}\n}\n`;
 }

@@ -23,6 +23,25 @@ describe('writeResult', () => {
     expect(await readdir(folder)).toHaveLength(2);
   });
 
+  it('writes a line for each record', async () => {
+    const bars = [{ what: 'speed', bar: 2, value: 3, unit: 'x', met: true }];
+    const result = made({ suite: 'lines', settings: { a: 1 }, results: [{ x: 1 }, { x: [2, { y: 3 }] }], bars });
+    const text = await readFile(await writeResult(result, folder), 'utf8');
+    expect(JSON.parse(text)).toEqual(result);
+    expect(text.split('\n').slice(-10)).toEqual([
+      ' "settings": {"a":1},',
+      ' "results": [',
+      '  {"x":1},',
+      '  {"x":[2,{"y":3}]}',
+      ' ],',
+      ' "bars": [',
+      '  {"what":"speed","bar":2,"value":3,"unit":"x","met":true}',
+      ' ]',
+      '}',
+      '',
+    ]);
+  });
+
   it('writes what the report reads', async () => {
     const { results, skipped } = await readResults(folder);
     expect(skipped).toEqual([]);

@@ -14,6 +14,9 @@ import { CACHE } from './model.mjs';
 /** @typedef {{ inputIds: Int32Array, labels: Int32Array }} Row labels[i] is inputIds[i] where it is learnt, else -100 */
 /** @typedef {'full' | 'completion'} Loss */
 
+/** @type {readonly Loss[]} */
+export const LOSSES = ['full', 'completion'];
+
 /** Real rows longer than this are left out, so that every program trains on the same tokens. */
 const MAX_LENGTH = 512;
 
@@ -47,7 +50,7 @@ const BOS = 2;
 /** Ids below are special tokens. */
 const FIRST_ID = 4;
 
-/** mulberry32: numbers of [0, 1). */
+/** mulberry32: numbers of [0, 1). @param {number} seed */
 function random(seed) {
   let state = seed;
   return () => {
@@ -73,7 +76,12 @@ export async function readRows(path) {
   return rows;
 }
 
-/** Real function-calling rows: a data set's training rows in FunctionGemma's own format. */
+/**
+ * Real function-calling rows: a data set's training rows in FunctionGemma's own format.
+ * @param {string} dataset
+ * @param {string} tokenizerFolder
+ * @param {Loss} loss
+ */
 async function datasetRows(dataset, tokenizerFolder, loss) {
   const tokenizer = await Tokenizer.load(tokenizerFolder);
   const { train } = await prepare(dataset);
@@ -83,9 +91,9 @@ async function datasetRows(dataset, tokenizerFolder, loss) {
 
 /** Options of suites that need rows. */
 export const ROW_OPTIONS = {
-  rows: { type: 'string', default: '', help: 'Rows as lines of {input_ids, labels}; their labels are the loss.' },
-  dataset: { type: 'string', default: '', help: 'Rows of a data set instead; needs --tokenizer.' },
-  tokenizer: { type: 'string', default: '', help: 'Folder or file of the tokenizer for --dataset.' },
+  rows: { default: '', help: 'Rows as lines of {input_ids, labels}; their labels are the loss.' },
+  dataset: { default: '', help: 'Rows of a data set instead; needs --tokenizer.' },
+  tokenizer: { default: '', help: 'Folder or file of the tokenizer for --dataset.' },
 };
 
 /**
@@ -122,6 +130,7 @@ export function promptRows(options, config) {
   });
 }
 
+/** @param {string[]} paths */
 async function fingerprint(...paths) {
   const parts = await Promise.all(paths.map(async (path) => [path, (await stat(path)).mtimeMs]));
   return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 12);

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
+import { CONFIG_270M } from './model.mjs';
 import { readRows, rowsFile, workloadLengths, workloadRows, writeRows } from './workload.mjs';
 
 const folder = await mkdtemp(join(tmpdir(), 'gemmatune-workload-'));
@@ -51,7 +52,7 @@ describe('files of rows', () => {
   });
 
   it('need a tokenizer with a data set', () =>
-    expect(rowsFile({ dataset: 'x.jsonl' }, { loss: 'full', config: {} })).rejects.toThrow(
+    expect(rowsFile({ dataset: 'x.jsonl' }, { loss: 'full', config: CONFIG_270M })).rejects.toThrow(
       '--dataset was given alone',
     ));
 });

@@ -1,4 +1,5 @@
 /** What we want of the ratio ours to theirs. */
+/** @type {Record<string, number>} */
 const SPEED_BARS = { full: 2.5, completion: 3.5 };
 const MEMORY_BAR = 0.6;
 const GENERATION_BAR = 5;
@@ -6,7 +7,7 @@ const GENERATION_BAR = 5;
 /**
  * Against the fastest TRL of a loss and precision. A speed counts only where both sides learnt the same; memory is that of the loss where
  * ours is worst.
- * @param {readonly object[]} results of suite peers
+ * @param {readonly Record<string, any>[]} results of suite peers
  * @returns {{ what: string, bar: number, value: number, unit: string, met: boolean }[]}
  */
 export function bars(results) {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { bars } from './bars.mjs';
 
-const ratio = (more) => ({
+const ratio = (more = {}) => ({
   peer: 'trl',
   loss: 'full',
   precision: 'amp',
@@ -10,7 +10,8 @@ const ratio = (more) => ({
   lossesAgree: true,
   ...more,
 });
-const found = (results) => Object.fromEntries(bars(results).map(({ what, value, met }) => [what, [value, met]]));
+const found = (/** @type {object[]} */ results) =>
+  Object.fromEntries(bars(results).map(({ what, value, met }) => [what, [value, met]]));
 
 describe('bars', () => {
   it('are against the fastest TRL, in speed and in memory', () => {

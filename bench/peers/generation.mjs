@@ -11,8 +11,7 @@ const THEIRS = 'transformers generate';
 const OUR_BATCH = 64;
 
 /**
- * @param {{ precision: 'bf16' | 'fp32', model: string, rows: string, options: object, enough: () => boolean,
- *   skip: (sentence: string) => void, note: (line: string) => void, signal: AbortSignal }} call
+ * @param {import('../suites/peers.mjs').Call} call
  * @returns {Promise<object[]>} a row for each side and their ratio
  */
 export async function compareGeneration({ precision, model, rows, options, enough, skip, note, signal }) {
@@ -27,41 +26,46 @@ export async function compareGeneration({ precision, model, rows, options, enoug
     ids: true,
   };
   const dtype = precision === 'bf16' ? 'bfloat16' : 'float32';
+  /** @type {{ try: string } | { batch: number }} */
   let batchSize = { try: options['generate-batches'] };
+  /** @type {Record<string, number> | undefined} */
   let tried;
   const runs = await inTurns(
     Number(options.rounds),
     {
-      [OURS]: () => runWorker('generate.mjs', { ...common, dtype, batch: OUR_BATCH }, { signal }),
+      [OURS]: async () => {
+        const run = await runWorker('generate.mjs', { ...common, dtype, batch: OUR_BATCH }, { signal });
+        return { ...runOf(run), peakBytes: peakBytesOf(run) };
+      },
       [THEIRS]: async () => {
         const run = await runPeer(python, 'generate', { ...common, precision, ...batchSize }, { signal });
         tried ??= run.secondsPerPromptByBatch;
         batchSize = { batch: run.settings.batch };
-        return run;
+        return { ...runOf(run), peakBytes: peakOfPeer(run) };
       },
     },
     {
       signal,
       enough,
-      failed: (side, error) => skip(`${side}, ${precision}: ${error.message}`),
+      failed: (side, reason) => skip(`${side}, ${precision}: ${reason}`),
       done: (side, run, round) =>
-        note(`generate, ${precision}, round ${round + 1}, ${side}: ${speedOf(run).toFixed(1)} tokens/s`),
+        note(`generate, ${precision}, round ${round + 1}, ${side}: ${run.tokensPerSecond.toFixed(1)} tokens/s`),
     },
   );
   if (!runs[THEIRS]?.length) return [];
-  const sideOf = (label, settings, peakBytes) => ({
+  const sideOf = (/** @type {string} */ label, /** @type {object} */ settings) => ({
     what: 'generate',
     peer: label === OURS ? OURS : 'transformers',
     label,
     precision,
     settings: { ...settings, prompts: runs[label][0].ids.length, newTokens: Number(options['new-tokens']) },
-    tokensPerSecond: median(runs[label].map(speedOf)),
+    tokensPerSecond: median(runs[label].map(({ tokensPerSecond }) => tokensPerSecond)),
     seconds: median(runs[label].flatMap(({ seconds }) => seconds)),
-    peakBytes: Math.max(...runs[label].map(peakBytes)),
-    rounds: runs[label].map(speedOf),
+    peakBytes: Math.max(...runs[label].map(({ peakBytes }) => peakBytes)),
+    rounds: runs[label].map(({ tokensPerSecond }) => tokensPerSecond),
   });
-  const ours = sideOf(OURS, { batch: OUR_BATCH }, peakBytesOf);
-  const theirs = sideOf(THEIRS, { ...batchSize, secondsPerPromptByBatch: tried }, peakOfPeer);
+  const ours = sideOf(OURS, { batch: OUR_BATCH });
+  const theirs = sideOf(THEIRS, { ...batchSize, secondsPerPromptByBatch: tried });
   return [
     ours,
     theirs,
@@ -76,10 +80,10 @@ export async function compareGeneration({ precision, model, rows, options, enoug
   ];
 }
 
-/** New tokens a second, prefill included. */
-const speedOf = ({ newTokens, seconds }) => newTokens / median(seconds);
+/** Tokens a second: new ones, prefill included. @param {{ newTokens: number, seconds: number[], ids?: number[][] }} run */
+const runOf = ({ newTokens, seconds, ids = [] }) => ({ tokensPerSecond: newTokens / median(seconds), seconds, ids });
 
-/** Share of positions with the same id; behind a row's first difference little is equal. */
+/** Share of positions with the same id; behind a row's first difference little is equal. @param {number[][]} ours @param {number[][]} theirs */
 function equalShare(ours, theirs) {
   const equal = ours.flatMap((ids, row) => ids.filter((id, at) => id === theirs[row][at])).length;
   return equal / ours.flat().length;

@@ -1,6 +1,8 @@
 // Training: the same rows, order, batches and precision on all sides, in turns.
+/** @import { Settings, Trained } from './contenders.mjs' */
 import { runWorker } from '../measure/child.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
+import { messageOf } from '../measure/message.mjs';
 import { median, ratioOfMedians } from '../measure/statistics.mjs';
 import { CONTENDERS, labelOf, peakOfPeer, runPeer } from './contenders.mjs';
 import { inTurns } from './turns.mjs';
@@ -8,8 +10,9 @@ import { inTurns } from './turns.mjs';
 /**
  * How far losses may differ by rounding, and in how many steps they are compared; losses start near ln(vocabulary), about 12.5. In pure bfloat16
  * only the first step is: the peers round updates to nearest and lose most of them, ours rounds stochastically, so the weights part from there on.
+ * @type {Record<string, { tolerance: number, steps: number }>}
  */
-export const LOSS_PROOF = {
+const LOSS_PROOF = {
   fp32: { tolerance: 1e-3, steps: Number.POSITIVE_INFINITY },
   amp: { tolerance: 1e-2, steps: Number.POSITIVE_INFINITY },
   bf16: { tolerance: 1e-2, steps: 1 },
@@ -17,10 +20,25 @@ export const LOSS_PROOF = {
 const OURS = 'gemmatune';
 
 /**
+ * @typedef {object} Training
+ * @property {string} loss
+ * @property {readonly string[]} peers names of CONTENDERS
+ * @property {number} sequences of a step
+ * @property {(trial: object) => void} found hears of each trial of the search for TRL's fastest settings
+ *
+ * @typedef {import('../suites/peers.mjs').Call & Training} Call
+ *
+ * @typedef {object} Contender
+ * @property {'trl' | 'transformers'} peer
+ * @property {string} label
+ * @property {Settings} settings
+ *
+ * @typedef {Trained & { peakBytes: number }} Run
+ */
+
+/**
  * One loss at one precision.
- * @param {{ loss: string, precision: string, model: string, rows: string, peers: string[], sequences: number, options: object,
- *   enough: () => boolean, skip: (sentence: string) => void, note: (line: string) => void, signal: AbortSignal }} call
- *   options: those of the suite; sequences: of a step
+ * @param {Call} call
  * @returns {Promise<object[]>} results: a row for each side, then a ratio for each peer, the fastest first
  */
 export async function compareTraining(call) {
@@ -34,14 +52,24 @@ export async function compareTraining(call) {
     recompute,
     'tokens-per-pass': options['tokens-per-pass'],
   };
-  const sides = { [OURS]: () => runWorker('train.mjs', { ...common, ...ours }, { signal }) };
+  /** @type {Record<string, () => Promise<Run>>} */
+  const sides = {
+    [OURS]: async () => {
+      const run = await runWorker('train.mjs', { ...common, ...ours }, { signal });
+      return { ...run, peakDeviceBytes: null, peakBytes: peakBytesOf(run) };
+    },
+  };
   for (const { label, peer, settings } of contenders)
-    sides[label] = () => runPeer(options.python, peer, { ...common, ...divided(settings, call.sequences) }, { signal });
+    sides[label] = async () => {
+      const words = { ...common, ...divided(settings, call.sequences) };
+      const run = await runPeer(options.python, peer, words, { signal });
+      return { ...run, peakBytes: peakOfPeer(run) };
+    };
 
   const runs = await inTurns(Number(options.rounds), sides, {
     signal,
     enough: call.enough,
-    failed: (side, error) => skip(`${side}, loss ${loss}, ${precision}: ${error.message}`),
+    failed: (side, reason) => skip(`${side}, loss ${loss}, ${precision}: ${reason}`),
     done: (side, run, round) => note(`loss ${loss}, ${precision}, round ${round + 1}, ${side}: ${describe(run)}`),
   });
   const measured = Object.entries(runs).filter(([, all]) => all.length > 0);
@@ -59,7 +87,7 @@ export async function compareTraining(call) {
     sequences: call.sequences,
     tokensPerSecond: median(all.map(({ tokensPerSecond }) => tokensPerSecond)),
     supervisedTokensPerSecond: median(all.map(({ supervisedTokensPerSecond }) => supervisedTokensPerSecond)),
-    peakBytes: Math.max(...all.map(label === OURS ? peakBytesOf : peakOfPeer)),
+    peakBytes: Math.max(...all.map(({ peakBytes }) => peakBytes)),
     peakMinusBaselineBytes: Math.max(...all.map(({ peakMinusBaselineBytes }) => peakMinusBaselineBytes)),
     cpuSeconds: median(all.flatMap((run) => run.steps.slice(Number(warmup)).map(({ cpuSeconds }) => cpuSeconds))),
     losses: all[0].losses,
@@ -69,6 +97,12 @@ export async function compareTraining(call) {
   return [...results, ...others.map((other) => ratio(first, other)).sort((a, b) => a.ratio - b.ratio)];
 }
 
+/**
+ * @typedef {{ loss: string, precision: string, peer: string, label: string, losses: number[], rounds: number[], peakBytes: number,
+ *   peakMinusBaselineBytes: number }} Side
+ */
+
+/** @param {Side} ours @param {Side} theirs */
 function ratio(ours, theirs) {
   const { loss, precision } = ours;
   const { tolerance, steps } = LOSS_PROOF[precision];
@@ -89,38 +123,46 @@ function ratio(ours, theirs) {
   };
 }
 
+/** @param {string} name @param {Pick<Call, 'options' | 'sequences'>} call */
 function usual(name, { options: { batch, checkpointing }, sequences }) {
   const { peer, fixed, usual: own } = CONTENDERS[name];
   const settings = { ...own, ...(checkpointing && { checkpointing }), ...fixed, batch: Number(batch) };
   return contender(peer, settings, sequences);
 }
 
-/** No micro-batch is larger than the step. */
+/**
+ * No micro-batch is larger than the step.
+ * @param {Contender['peer']} peer
+ * @param {Settings} chosen
+ * @param {number} sequences
+ * @returns {Contender}
+ */
 function contender(peer, chosen, sequences) {
   const settings = { ...chosen, batch: Math.min(chosen.batch, sequences) };
   return { peer, settings, label: labelOf(peer, settings) };
 }
 
-/** A micro-batch size as batch and accumulation of a step. */
+/** A micro-batch size as batch and accumulation of a step. @param {Settings} settings @param {number} sequences */
 const divided = (settings, sequences) => {
   const batch = Math.min(settings.batch, sequences);
   return { ...settings, batch, accumulation: sequences / batch };
 };
 
-const TRL_SEARCH = {
-  'loss-type': ['chunked_nll', 'nll'],
-  checkpointing: ['on', 'off'],
-  batch: [2, 1, 4, 8],
-  attention: ['sdpa', 'eager'],
-};
+/** What is tried, beside its defaults. @type {Partial<Settings>[][]} */
+const TRL_SEARCH = [
+  [{ 'loss-type': 'nll' }],
+  [{ checkpointing: 'off' }],
+  [{ batch: 1 }, { batch: 4 }, { batch: 8 }],
+  [{ attention: 'eager' }],
+];
 
-/** The fastest settings of TRL, changed one at a time from its defaults; other peers with their own. */
+/** The fastest settings of TRL, changed one at a time from its defaults; other peers with their own. @param {Call} call */
 async function searched(call) {
   const { loss, precision, model, rows, options, skip, note, signal, enough, found } = call;
   const others = call.peers.filter((name) => CONTENDERS[name].peer !== 'trl').map((name) => usual(name, call));
   const { python, device, threads } = options;
   const sequences = Number(options['search-sequences']);
-  const speed = async (settings) => {
+  const speed = async (/** @type {Settings} */ settings) => {
     const trial = { model, rows, precision, device, threads, steps: 1, warmup: 0, ...divided(settings, sequences) };
     const label = labelOf('trl', settings);
     try {
@@ -130,14 +172,15 @@ async function searched(call) {
       return tokensPerSecond;
     } catch (error) {
       signal.throwIfAborted();
-      skip(`search, ${label}, loss ${loss}, ${precision}: ${error.message}`);
+      skip(`search, ${label}, loss ${loss}, ${precision}: ${messageOf(error)}`);
       return 0;
     }
   };
-  let best = Object.fromEntries(Object.entries(TRL_SEARCH).map(([name, [first]]) => [name, first]));
+  /** @type {Settings} */
+  let best = { 'loss-type': 'chunked_nll', checkpointing: 'on', batch: 2, attention: 'sdpa' };
   let fastest = await speed(best);
-  for (const [name, [, ...values]] of Object.entries(TRL_SEARCH))
-    for (const settings of values.map((value) => ({ ...best, [name]: value }))) {
+  for (const changes of TRL_SEARCH)
+    for (const settings of changes.map((change) => ({ ...best, ...change }))) {
       if (enough()) continue;
       const tokensPerSecond = await speed(settings);
       if (tokensPerSecond > fastest) [best, fastest] = [settings, tokensPerSecond];
@@ -145,6 +188,7 @@ async function searched(call) {
   return [contender('trl', best, call.sequences), ...others];
 }
 
+/** @param {Run} run */
 function describe(run) {
   const losses = run.losses.map((value) => value.toFixed(4)).join(' ');
   return `${run.tokensPerSecond.toFixed(1)} tokens/s, ${(run.peakResidentBytes / 2 ** 30).toFixed(2)} GiB, losses ${losses}`;

@@ -2,16 +2,18 @@ import { describe, expect, it } from 'vitest';
 import { inTurns } from './turns.mjs';
 
 /** Sides that note when they run; a side fails in the rounds given for it. */
-function scene(failures = {}) {
+function scene(/** @type {Record<string, number[]>} */ failures = {}) {
+  /** @type {string[]} */
   const order = [];
+  /** @type {string[]} */
   const failed = [];
-  const side = (name) => async () => {
+  const side = (/** @type {string} */ name) => async () => {
     order.push(name);
     if (failures[name]?.includes(order.filter((each) => each === name).length)) throw new Error('out of memory');
     return { name };
   };
   const sides = { ours: side('ours'), a: side('a'), b: side('b') };
-  const hooks = { enough: () => false, failed: (name) => failed.push(name), done: () => {} };
+  const hooks = { enough: () => false, failed: (/** @type {string} */ name) => failed.push(name), done: () => {} };
   return { order, failed, sides, hooks };
 }
 

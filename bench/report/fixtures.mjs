@@ -1,5 +1,8 @@
 // Made-up results of every suite, for tests: in the shape and size of real ones, measured nowhere.
+/** @import { ResultFile } from '../measure/results.mjs' */
+/** @import { Context } from '../suites/index.mjs' */
 
+/** @type {ResultFile['machine']} */
 export const MACHINE = {
   id: 'amd-epyc-avx512bf16-2c',
   cpu: 'AMD EPYC',
@@ -11,7 +14,21 @@ export const MACHINE = {
   gpus: [],
 };
 
-/** @returns {import('../measure/results.mjs').ResultFile} */
+/** @param {Partial<Context>} more @returns {Context} */
+export const contextOf = (more = {}) => ({
+  note: () => {},
+  machine: MACHINE,
+  signal: new AbortController().signal,
+  earlier: [],
+  ...more,
+});
+
+/**
+ * @param {string} suite
+ * @param {object[]} results
+ * @param {Partial<ResultFile>} more
+ * @returns {ResultFile}
+ */
 export function resultFile(suite, results, more = {}) {
   return {
     schema: 1,

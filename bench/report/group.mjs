@@ -6,10 +6,12 @@
  * @returns {Map<K, T[]>}
  */
 export function groupBy(items, keyOf) {
+  /** @type {Map<K, T[]>} */
   const groups = new Map();
   for (const item of items) {
     const key = keyOf(item);
-    if (groups.has(key)) groups.get(key).push(item);
+    const group = groups.get(key);
+    if (group) group.push(item);
     else groups.set(key, [item]);
   }
   return groups;

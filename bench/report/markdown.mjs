@@ -1,4 +1,4 @@
-// The table of the README: bars first, then the figures that people ask for.
+// The tables of docs/benchmarks.md: bars first, then the figures that people ask for.
 import { binaryBytes, day, joined, number, percent, times } from './format.mjs';
 import { allBars, expectedOf, withUnit } from './sections/bars.mjs';
 import { commitText, machines, machineText } from './sections.mjs';

@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { newest, parseResult, readResults } from '../measure/read-results.mjs';
 import { report } from '../suites/report.mjs';
-import { roofline } from '../suites/roofline.mjs';
-import { lineChart, lineFile, ticks } from './charts.mjs';
+import { roofline, rooflines } from '../suites/roofline.mjs';
 import * as fixtures from './fixtures.mjs';
 import { byteRate, duration, flopRate, number, percent, settingText } from './format.mjs';
-import { html } from './html.mjs';
 import { labels } from './labels.mjs';
 import { markdown } from './markdown.mjs';
 import { renderPage } from './page.mjs';
@@ -28,6 +26,7 @@ const {
   peersFile,
   resultFile,
   MACHINE,
+  contextOf,
 } = fixtures;
 
 const everything = () => [
@@ -42,13 +41,15 @@ const everything = () => [
   peersFile(),
 ];
 
+/** @type {string} */
 let folder;
+const silent = { note: () => {}, print: () => {} };
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gemmatune-report-'));
 });
 afterAll(() => rm(folder, { recursive: true }));
 
-/** A folder with these files, as the entry lays them out. */
+/** A folder with these files, as the entry lays them out. @param {string} name @param {Record<string, string | object>} files */
 async function resultsFolder(name, files) {
   const path = join(folder, name);
   await mkdir(join(path, 'machine'), { recursive: true });
@@ -201,7 +202,7 @@ describe('text', () => {
     const many = text([resultFile('train', trainFile().results, { bars }), kernelsFile()]).split('\n');
     expect(many.length).toBeLessThan(80);
     expect(Math.max(...many.map((line) => line.length))).toBeLessThanOrEqual(100);
-    expect(many.join('\n')).toMatch(/… and \d+ more: `pnpm bench report`/);
+    expect(many.join('\n')).toMatch(/… and \d+ more: `npm run bench -- report`/);
   });
 
   it('says which sections come from a short run', () => {
@@ -222,7 +223,7 @@ describe('text', () => {
     ]);
   });
 
-  it('does without results', () => expect(text([])).toContain('pnpm bench'));
+  it('does without results', () => expect(text([])).toContain('npm run bench'));
 });
 
 describe('markdown', () => {
@@ -246,9 +247,9 @@ describe('markdown', () => {
     expect(markdown([trainFile(1, { bars })])).toContain('| a\\|b \\<i\\> | ≥ 1 | 1 | met |');
   });
 
-  it('goes between the markers of a README, again and again', async () => {
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8');
-    const once = withPart(readme, 'bench', table);
+  it('goes between the markers of a page, again and again', async () => {
+    const page = await readFile(new URL('../../docs/benchmarks.md', import.meta.url), 'utf8');
+    const once = withPart(page, 'bench', table);
     expect(once).toContain(`<!-- bench -->\n${table.trim()}\n<!-- /bench -->`);
     expect(withPart(once, 'bench', table)).toBe(once);
   });
@@ -265,28 +266,33 @@ describe('suite report', () => {
   it('writes the page', async () => {
     const results = await resultsFolder('suite', { 'a.json': trainFile(), 'b.json': '' });
     const out = join(folder, 'pages', 'report.html');
+    /** @type {string[]} */
     const notes = [];
-    await report.run({ results, out, markdown: false, readme: false }, { note: (line) => notes.push(line) });
+    const options = { results, out, markdown: false, write: false };
+    await report.run(options, { ...silent, note: (line) => notes.push(line) });
     expect(await readFile(out, 'utf8')).toContain('<h3>Training');
     expect(notes).toEqual(['skipped machine/b.json: it is empty', `wrote ${out}: 1 result`]);
   });
 
   it('prints the table', async () => {
     const results = await resultsFolder('print', { 'a.json': trainFile() });
+    /** @type {string[]} */
     const printed = [];
-    await report.run({ results, out: '', markdown: true, readme: false }, { print: (line) => printed.push(line) });
+    const options = { results, out: '', markdown: true, write: false };
+    await report.run(options, { ...silent, print: (text) => printed.push(text) });
     expect(printed.join('')).toContain('| figure | measured |');
   });
 
-  it('refuses --readme alone', async () => {
-    await expect(report.run({ results: folder, out: '', markdown: false, readme: true }, {})).rejects.toThrow(
+  it('refuses --write alone', async () => {
+    await expect(report.run({ results: folder, out: '', markdown: false, write: true }, silent)).rejects.toThrow(
       '--markdown',
     );
   });
 });
 
 describe('suite roofline', () => {
-  const run = (target, results) => roofline.run({ target, results }, { machine: MACHINE });
+  /** @param {string} target @param {string} results */
+  const run = (target, results) => roofline.run({ target, results }, contextOf());
 
   it('puts the measured phases beside the modelled ones', async () => {
     const results = await resultsFolder('roofline', { 'k.json': kernelsFile(), 't.json': trainFile() });
@@ -295,19 +301,19 @@ describe('suite roofline', () => {
       ({ loss, phase, measuredSeconds }) => loss === 'full' && phase === 'head' && measuredSeconds,
     );
     // 12.2 s for the 4,432 tokens that 23.3 s at 190 tokens/s are: the model's 16 x 277.
-    expect(head.tokens).toBe(277);
-    expect(head.measuredSeconds).toBeCloseTo(12.2, 6);
-    expect(head.seconds).toBeLessThan(head.measuredSeconds);
+    expect(head?.tokens).toBe(277);
+    expect(head?.measuredSeconds).toBeCloseTo(12.2, 6);
+    expect(head?.seconds).toBeLessThan(head?.measuredSeconds);
     expect(rows.filter(({ tokens }) => tokens === 512).every(({ measuredSeconds }) => measuredSeconds === null)).toBe(
       true,
     );
     const step = rows.find(({ loss, phase }) => loss === 'full' && phase === 'step');
-    expect(step.measuredSeconds).toBeCloseTo(4432 / 190, 6);
+    expect(step?.measuredSeconds).toBeCloseTo(4432 / 190, 6);
   });
 
   it('says what is missing where the limits were not measured', async () => {
     const { results: rows } = await run('cpu', join(folder, 'none'));
-    expect(rows).toEqual([{ target: 'cpu', missing: expect.stringContaining('`pnpm bench kernels` does that') }]);
+    expect(rows).toEqual([{ target: 'cpu', missing: expect.stringContaining('`npm run bench -- kernels` does that') }]);
   });
 
   it('plans two T4s, and says that none was measured', async () => {
@@ -320,10 +326,17 @@ describe('suite roofline', () => {
     }
   });
 
-  it('is drawn by the report', async () => {
-    const results = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
-    const { results: rows } = await run('all', results);
-    const page = renderPage([resultFile('roofline', rows)]);
+  it('is drawn by the report, of each machine whose limits were measured', async () => {
+    const elsewhere = { machine: { ...MACHINE, id: 'another' } };
+    const files = [kernelsFile(), trainFile(), trainFile(1, elsewhere)];
+    const modelled = await rooflines(files);
+    expect(modelled.map(({ suite, machine, commit }) => [suite, machine.id, commit])).toEqual([
+      ['roofline', MACHINE.id, 'abc1234'],
+    ]);
+    const folder = await resultsFolder('drawn', { 'k.json': kernelsFile(), 't.json': trainFile() });
+    const out = join(folder, 'page.html');
+    await report.run({ results: folder, out, markdown: false, write: false }, silent);
+    const page = await readFile(out, 'utf8');
     expect(page).toContain('reduce-scatter of the body&#39;s gradients, float32');
     expect(page).toContain('this CPU, 16 x 277 tokens');
     expect(page).not.toMatch(/NaN|undefined|\[object/);
@@ -358,14 +371,6 @@ describe('numbers', () => {
   });
 });
 
-describe('html', () => {
-  it('escapes text and not its own', () => {
-    expect(`${html`<b>${'<i>'}${html`<u>${'&'}</u>`}${[1, '"']}${null}${false}${undefined}</b>`}`).toBe(
-      '<b>&lt;i&gt;<u>&amp;</u>1&quot;</b>',
-    );
-  });
-});
-
 describe('labels', () => {
   it('say what differs', () => {
     expect(
@@ -391,34 +396,5 @@ describe('expectedOf', () => {
   });
   it('keeps suite and date', () => {
     expect(allBars([pipelineFile()])[0]).toMatchObject({ suite: 'pipeline', unit: 's', short: false });
-  });
-});
-
-describe('charts', () => {
-  it('ticks are round and enclose', () => {
-    expect(ticks(1003)).toEqual([0, 500, 1000, 1500]);
-    expect(ticks(0.61)).toEqual([0, 0.2, 0.4, 0.6, 0.8]);
-    expect(ticks(0)).toEqual([0, 1]);
-  });
-  it('a single point stands in the middle', () => {
-    const chart = `${lineChart({ title: 'a', series: [{ name: 'a', points: [{ x: 5, y: 1 }] }], x: 'x' })}`;
-    expect(chart).toContain('points="245,');
-    expect(chart).not.toContain('NaN');
-  });
-  it('a picture of its own names its curves, escaped', () => {
-    const points = [
-      { x: 1, y: 1 },
-      { x: 2, y: 3 },
-    ];
-    const file = lineFile({
-      title: 'a < b',
-      series: ['one', 'two & three', 'four'].map((name) => ({ name, points })),
-      x: 'x',
-    });
-    expect(file).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" /);
-    expect(file).toContain('>a &lt; b</text>');
-    for (const [i, name] of ['one', 'two &amp; three', 'four'].entries())
-      expect(file).toMatch(new RegExp(`<circle class="s${i}"[^>]* r="4"/><text [^>]*>${name}</text>`));
-    expect(file.match(/<polyline/g)).toHaveLength(3);
   });
 });

@@ -1,4 +1,5 @@
 // What result files say, as titles, tables and charts; the page and the text render these.
+/** @import { ResultFile } from '../measure/results.mjs' */
 
 import { newest } from '../measure/read-results.mjs';
 import { groupBy } from './group.mjs';
@@ -20,11 +21,19 @@ import { tuneSection } from './sections/tune.mjs';
  * @typedef {object} Section
  * @property {string} title
  * @property {string} [note]
- * @property {{ table?: Table, bars?: object, stack?: object, lines?: object, text?: string }[]} blocks of the page; charts as charts.mjs takes them
+ * @property {Block[]} blocks of the page
  * @property {Table} [summary] for the page of text
- * @property {import('../measure/results.mjs').ResultFile} [file] that it shows
+ * @property {ResultFile} [file] that it shows
+ *
+ * @typedef {object} Block one of them
+ * @property {Table} [table]
+ * @property {import('./charts.mjs').BarChart} [bars]
+ * @property {import('./charts.mjs').StackedChart} [stack]
+ * @property {import('@gemmatune/run/report').LineChart} [lines]
+ * @property {string} [text]
  */
 
+/** @type {Record<string, (file: ResultFile) => Section | null>} */
 const BY_SUITE = {
   kernels: kernelsSection,
   train: trainSection,
@@ -39,13 +48,14 @@ const BY_SUITE = {
 
 /**
  * The sections of each machine, that of the newest result first.
- * @param {readonly import('../measure/results.mjs').ResultFile[]} results
- * @returns {{ machine: object, files: import('../measure/results.mjs').ResultFile[], sections: Section[] }[]} files: the newest of each suite
+ * @param {readonly ResultFile[]} results
+ * @returns {{ machine: ResultFile['machine'], files: ResultFile[], sections: Section[] }[]} files: the newest of each suite
  */
 export function machines(results) {
   const byDate = [...results].sort((a, b) => (a.date < b.date ? -1 : a.date > b.date ? 1 : 0));
+  const last = (/** @type {ResultFile[]} */ own) => own[own.length - 1];
   return [...groupBy(byDate, ({ machine }) => machine.id).values()]
-    .sort((a, b) => (a.at(-1).date < b.at(-1).date ? 1 : -1))
+    .sort((a, b) => (last(a).date < last(b).date ? 1 : -1))
     .map((own) => {
       const files = Object.keys(BY_SUITE).flatMap((suite) => newest(own, suite) ?? []);
       const sections = [
@@ -56,13 +66,13 @@ export function machines(results) {
         }),
         historySection(own),
       ];
-      return { machine: own.at(-1).machine, files, sections: sections.filter(Boolean) };
+      return { machine: last(own).machine, files, sections: sections.filter((section) => section !== null) };
     });
 }
 
-/** One line on a machine. */
-export function machineText({ cpu, id, cores, instructionSet, memoryBytes, os, node, gpus = [] }) {
-  const cards = gpus.map((gpu) => gpu.name ?? String(gpu));
+/** One line on a machine. @param {ResultFile['machine']} machine */
+export function machineText({ cpu, id, cores, instructionSet, memoryBytes, os, node, gpus }) {
+  const cards = gpus.map(({ name }) => name);
   const parts = [
     cpu ?? id,
     cores && `${cores} core${cores === 1 ? '' : 's'}`,
@@ -75,7 +85,7 @@ export function machineText({ cpu, id, cores, instructionSet, memoryBytes, os, n
   return parts.filter(Boolean).join(', ');
 }
 
-/** The commits that files were measured at. */
+/** The commits that files were measured at. @param {readonly ResultFile[]} files */
 export function commitText(files) {
   const texts = files.map(({ commit, dirty }) =>
     commit ? `${commit}${dirty ? ' with changes' : ''}` : 'an unknown commit',

@@ -10,16 +10,13 @@ const WIDTH = 100;
  */
 export function text(results) {
   const [newest] = machines(results);
-  if (!newest) return 'There are no results yet: `pnpm bench` makes some.';
+  if (!newest) return 'There are no results yet: `npm run bench` makes some.';
   const { machine, files, sections } = newest;
   const head = [...wrapped(machineText(machine)), ...wrapped(`commit ${commitText(files)}`)];
-  const shown = sections
-    .filter(({ summary }) => summary && (summary.rows.length > 0 || summary.notes?.length > 0))
-    .map(({ title, file, summary }) => ({
-      title: file?.short ? `${title} (short version)` : title,
-      summary,
-      rows: summary.rows.length,
-    }));
+  const shown = sections.flatMap(({ title, file, summary }) => {
+    if (!summary || (summary.rows.length === 0 && !summary.notes?.length)) return [];
+    return [{ title: file?.short ? `${title} (short version)` : title, summary, rows: summary.rows.length }];
+  });
   const lines = () => [
     ...head,
     ...shown.flatMap(({ title, summary, rows }) => ['', ...tableLines(title, summary, rows)]),
@@ -27,8 +24,8 @@ export function text(results) {
   while (lines().length > MOST_LINES) {
     // Bars come first, and are cut last.
     const [bars, ...others] = shown;
-    const longest = others.reduce((a, b) => (b.rows > a.rows ? b : a), { rows: 1 });
-    const next = longest.rows > 1 ? longest : bars;
+    const longest = others.toSorted((a, b) => b.rows - a.rows).find(({ rows }) => rows > 1);
+    const next = longest ?? bars;
     if (next.rows <= 1) break;
     // The first cut costs a line that says so.
     next.rows = Math.max(1, next.rows - (next.rows === next.summary.rows.length ? 2 : 1));
@@ -36,14 +33,15 @@ export function text(results) {
   return lines().join('\n');
 }
 
+/** @param {string} title @param {import('./sections.mjs').Table} table @param {number} most rows */
 function tableLines(title, { columns, rows, notes = [] }, most) {
-  const cells = rows.map((row) => row.map((cell) => String(cell?.text ?? cell ?? '')));
+  const cells = rows.map((row) => row.map((cell) => String((typeof cell === 'object' ? cell?.text : cell) ?? '')));
   const shown = columns.map((_, i) => i).filter((i) => cells.some((row) => !['', '–'].includes(row[i] ?? '')));
   const table = [shown.map((i) => columns[i]), ...cells.slice(0, most).map((row) => shown.map((i) => row[i] ?? ''))];
   const widths = shown.map((_, i) => Math.max(...table.map((row) => row[i].length)));
   // The first column gives way where a line would be too long.
   widths[0] = Math.max(8, Math.min(widths[0] ?? 0, WIDTH - widths.slice(1).reduce((sum, width) => sum + width + 2, 0)));
-  const line = (row) =>
+  const line = (/** @type {string[]} */ row) =>
     row
       .map((cell, i) => (i === 0 ? cut(cell, widths[0]).padEnd(widths[0]) : cell.padStart(widths[i])))
       .join('  ')
@@ -51,13 +49,15 @@ function tableLines(title, { columns, rows, notes = [] }, most) {
   return [
     cut(title, WIDTH),
     ...(rows.length > 0 ? table.map(line) : []),
-    ...(most < rows.length ? [`… and ${rows.length - most} more: \`pnpm bench report\``] : []),
+    ...(most < rows.length ? [`… and ${rows.length - most} more: \`npm run bench -- report\``] : []),
     ...notes.flatMap(wrapped),
   ].map((each) => cut(each, WIDTH));
 }
 
+/** @param {string} line @param {number} width */
 const cut = (line, width) => (line.length > width ? `${line.slice(0, width - 1)}…` : line);
 
+/** @param {string} sentence */
 function wrapped(sentence) {
   const lines = [''];
   for (const word of sentence.split(' ')) {

@@ -2,29 +2,45 @@
 // native/bench for the least each op moves (costs.test.mjs compares with its figures in native/gpu/budgets.json).
 //
 // T tokens of a pass, R of them supervised, C hidden, H query heads, K key-value heads, D head size, I intermediate, V vocabulary, L layers.
+/** @import { ModelConfig } from '@gemmatune/engine' */
+import { readFileSync } from 'node:fs';
+
+/** What the native plan says: the sizes by which the backend cuts work, and the calls of a step at the 270M shapes. */
+export const NATIVE = JSON.parse(readFileSync(new URL('../../native/gpu/budgets.json', import.meta.url), 'utf8'));
+const { hostLogits, gpuLogits, vocabularyChunk, sumTile, sumBlocks, sumTokens } = NATIVE.sizes;
 
 /**
- * How a backend does a step.
- * elementBytes: of activations and of the weights that products read. logitBytes: room for logits at once (native/model/head.cpp).
- * fused: the norms between two branches are one kernel. partialSums: sums that blocks share go through memory.
- * largest: every factor of a product is read once more, for its largest magnitude (sm_75's fp16 containers).
- * logitPasses: how often logits are written or read.
+ * @typedef {'cpu' | 'cpu float32' | 'sm75' | 'sm80'} DesignName
+ *
+ * @typedef {object} Design how a backend does a step
+ * @property {number} elementBytes of activations and of the weights that products read
+ * @property {number} logitBytes room for logits at once
+ * @property {boolean} fused the norms between two branches are one kernel
+ * @property {boolean} partialSums sums that blocks share go through memory
+ * @property {boolean} largest every factor of a product is read once more, for its largest magnitude (sm_75's fp16 containers)
+ * @property {number} logitPasses how often logits are written or read
  */
+
+/** @type {Record<DesignName, Design>} */
 export const DESIGNS = {
-  cpu: { elementBytes: 2, logitBytes: 256 * 2 ** 20, fused: false, partialSums: false, largest: false, logitPasses: 5 },
+  cpu: { elementBytes: 2, logitBytes: hostLogits, fused: false, partialSums: false, largest: false, logitPasses: 5 },
   'cpu float32': {
     elementBytes: 4,
-    logitBytes: 256 * 2 ** 20,
+    logitBytes: hostLogits,
     fused: false,
     partialSums: false,
     largest: false,
     logitPasses: 5,
   },
-  sm75: { elementBytes: 2, logitBytes: 2 ** 30, fused: true, partialSums: true, largest: true, logitPasses: 4 },
-  sm80: { elementBytes: 2, logitBytes: 2 ** 30, fused: true, partialSums: true, largest: false, logitPasses: 4 },
+  sm75: { elementBytes: 2, logitBytes: gpuLogits, fused: true, partialSums: true, largest: true, logitPasses: 4 },
+  sm80: { elementBytes: 2, logitBytes: gpuLogits, fused: true, partialSums: true, largest: false, logitPasses: 4 },
 };
 
-/** The linear layers of a block: [name, outputs, inputs]. */
+/**
+ * The linear layers of a block.
+ * @param {ModelConfig} config
+ * @returns {[name: string, outputs: number, inputs: number][]}
+ */
 function linears({ hiddenSize: C, numHeads: H, numKvHeads: K, headDim: D, intermediateSize: I }) {
   return [
     ['qkv', (H + 2 * K) * D, C],
@@ -34,14 +50,18 @@ function linears({ hiddenSize: C, numHeads: H, numKvHeads: K, headDim: D, interm
   ];
 }
 
-/** Parameters by kind; the embedding is tied, so it is counted once. */
+/** Parameters by kind; the embedding is tied, so it is counted once. @param {ModelConfig} config */
 export function parameters(config) {
   const { hiddenSize: C, headDim: D, numLayers: L, vocabSize: V } = config;
   const linear = L * sum(linears(config).map(([, N, K]) => N * K));
   return { linear, norm: L * (4 * C + 2 * D) + C, embedding: V * C };
 }
 
-/** Pairs of a query and a key that it sees, in sequences of these lengths. window: keys that a query sees at most; 0 = all before it. */
+/**
+ * Pairs of a query and a key that it sees, in sequences of these lengths.
+ * @param {readonly number[]} lengths
+ * @param {number} window keys that a query sees at most; 0 = all before it
+ */
 export function attentionPairs(lengths, window) {
   return sum(
     lengths.map((length) => {
@@ -51,12 +71,13 @@ export function attentionPairs(lengths, window) {
   );
 }
 
+/** @param {ModelConfig} config @param {string} type of a layer */
 const windowOf = (config, type) => (type === 'full_attention' ? 0 : config.slidingWindow);
 
 /**
  * FLOPs that a step needs, forward and backward, whatever computes it: linear layers and the head three products each, attention seven.
- * @param {object} config the engine's ModelConfig
- * @param {number[]} lengths tokens of each sequence
+ * @param {ModelConfig} config
+ * @param {readonly number[]} lengths tokens of each sequence
  * @param {number} supervised tokens with a target, of all sequences
  * @returns {{ linears: number, attention: number, head: number, total: number }}
  */
@@ -82,13 +103,15 @@ export function stepFlops(config, lengths, supervised) {
  * @property {number} bytes every operand once, twice where it is read and written: the least that moves
  * @property {number} extraFlops that our kernels compute beside: attention's backward makes its scores and their gradient twice
  * @property {number} extraBytes that they move beside
+ *
+ * @typedef {{ lengths: readonly number[], supervised: number }} Pass what goes forward and backward together
  */
 
 /**
  * The ops of a step whose activations are all kept.
- * @param {object} config ModelConfig
- * @param {{ lengths: number[], supervised: number }[]} passes what goes forward and backward together
- * @param {object} design one of DESIGNS
+ * @param {ModelConfig} config
+ * @param {readonly Pass[]} passes
+ * @param {Design} design
  * @returns {Op[]}
  */
 export function stepOps(config, passes, design) {
@@ -99,7 +122,13 @@ export function stepOps(config, passes, design) {
   ];
 }
 
-/** Embedding and blocks of one pass, forward and backward. */
+/**
+ * Embedding and blocks of one pass, forward and backward.
+ * @param {ModelConfig} config
+ * @param {readonly number[]} lengths
+ * @param {Design} design
+ * @returns {Op[]}
+ */
 export function bodyOps(config, lengths, design) {
   const { hiddenSize: C, numHeads: H, numKvHeads: K, headDim: D, intermediateSize: I, numLayers: L } = config;
   const e = design.elementBytes;
@@ -138,7 +167,8 @@ export function bodyOps(config, lengths, design) {
   for (const [name, N, inner] of linears(config)) {
     const [x, y, weight] = [e * T * inner, e * T * N, e * N * inner];
     const flops = 2 * T * N * inner;
-    const again = (bytes) => (design.largest ? bytes : 0);
+    const again = (/** @type {number} */ bytes) => (design.largest ? bytes : 0);
+    /** @param {string} kind @param {'forward' | 'backward'} part @param {number} bytes @param {number} extraBytes */
     const product = (kind, part, bytes, extraBytes) =>
       op(kind, 'products', part, `${name} ${T}x${N}x${inner}`, { calls: L, flops, bytes, extraBytes });
     ops.push(
@@ -179,7 +209,13 @@ export function bodyOps(config, lengths, design) {
   return ops;
 }
 
-/** Final norm, tied projection and loss of one pass, on its supervised tokens only. `lengths` of the tokens that dx is scattered to. */
+/**
+ * Final norm, tied projection and loss of one pass, on its supervised tokens only. `lengths` of the tokens that dx is scattered to.
+ * @param {ModelConfig} config
+ * @param {Pass} pass
+ * @param {Design} design
+ * @returns {Op[]}
+ */
 export function headOps(config, { lengths, supervised: R }, design) {
   if (R === 0) return [];
   const { hiddenSize: C, vocabSize: V } = config;
@@ -197,20 +233,28 @@ export function headOps(config, { lengths, supervised: R }, design) {
       bytes: 2 * e * V * C + 8 * V * C + design.logitPasses * e * rows * V + 3 * e * rows * C + 12 * rows,
       extraBytes:
         (design.largest ? 2 * e * (V * C + rows * C) : 0) +
-        (design.partialSums ? 8 * rows * C * Math.ceil(V / 32768) : 0),
+        (design.partialSums ? 8 * rows * C * Math.ceil(V / vocabularyChunk) : 0),
     }),
     op('rmsnorm_backward (head)', 'elementwise', 'backward', `${R}x${C}`, { bytes: norm.backwardHead(R) }),
     op('scatter_rows', 'head', 'backward', `${T}x${R}x${C}`, { bytes: 4 * T * C + 8 * R * C }),
   ];
 }
 
-/** In how many pieces the logits of R rows are made: each reads the embedding and reads and writes its float32 gradient. */
+/**
+ * In how many pieces the logits of R rows are made: each reads the embedding and reads and writes its float32 gradient.
+ * @param {ModelConfig} config
+ * @param {number} R
+ * @param {Design} design
+ */
 export function headChunks(config, R, design) {
-  const most = Math.max(16, Math.floor(design.logitBytes / (config.vocabSize * design.elementBytes)));
-  return Math.ceil(R / most);
+  return Math.ceil(R / Math.floor(design.logitBytes / (config.vocabSize * design.elementBytes)));
 }
 
-/** Gradient norm and AdamW over so many parameters: 16 bytes of state, of which all but the gradient's are read and written. */
+/**
+ * Gradient norm and AdamW over so many parameters: 16 bytes of state, of which all but the gradient's are read and written.
+ * @param {number} count
+ * @returns {Op[]}
+ */
 export function updateOps(count) {
   return [
     op('global_norm', 'update', 'update', `${count}`, { bytes: 4 * count }),
@@ -218,38 +262,59 @@ export function updateOps(count) {
   ];
 }
 
+/**
+ * @param {string} name
+ * @param {Op['phase']} phase
+ * @param {Op['part']} part
+ * @param {string} shape
+ * @param {Partial<Op> & { bytes: number }} cost
+ * @returns {Op}
+ */
 function op(name, phase, part, shape, { calls = 1, flops = 0, bytes, extraFlops = 0, extraBytes = 0 }) {
   return { op: name, shape, phase, part, calls, flops, bytes, extraFlops, extraBytes };
 }
 
-/** Bytes of the norms on n rows. The residual stream and its gradient are float32, branches have e bytes an element. */
+/**
+ * Bytes of the norms on n rows. The residual stream and its gradient are float32, branches have e bytes an element.
+ * @param {number} C
+ * @param {number} e
+ */
 function normBytes(C, e) {
-  const forward = (n) => (e + 4) * n * C + 4 * n + e * C;
-  const residual = (n) => (8 + e) * n * C + 4 * n + e * C;
-  const backwardBranch = (n) => (4 + 2 * e) * n * C + 4 * n + (8 + e) * C;
-  const backwardAdd = (n) => (12 + e) * n * C + 4 * n + (8 + e) * C;
+  const forward = (/** @type {number} */ n) => (e + 4) * n * C + 4 * n + e * C;
+  const residual = (/** @type {number} */ n) => (8 + e) * n * C + 4 * n + e * C;
+  const backwardBranch = (/** @type {number} */ n) => (4 + 2 * e) * n * C + 4 * n + (8 + e) * C;
+  const backwardAdd = (/** @type {number} */ n) => (12 + e) * n * C + 4 * n + (8 + e) * C;
   return {
     forward,
     residual,
     backwardBranch,
     backwardAdd,
-    backwardHead: (n) => (8 + e) * n * C + 4 * n + (8 + e) * C,
+    backwardHead: (/** @type {number} */ n) => (8 + e) * n * C + 4 * n + (8 + e) * C,
     /** Post-norm of a branch, residual, norm of the next branch. */
-    between: (n) => ({
+    between: (/** @type {number} */ n) => ({
       forward: (8 + 2 * e) * n * C + 8 * n + 2 * e * C,
       backward: (12 + 3 * e) * n * C + 8 * n + 16 * C,
     }),
-    betweenUnfused: (n) => ({ forward: residual(n) + forward(n), backward: backwardAdd(n) + backwardBranch(n) }),
+    betweenUnfused: (/** @type {number} */ n) => ({
+      forward: residual(n) + forward(n),
+      backward: backwardAdd(n) + backwardBranch(n),
+    }),
   };
 }
 
-/** Pieces of the tokens whose sums of a weight's gradient go through memory (native/ops/matmul/cuda.cu); 0 where there is one. */
+/**
+ * Pieces of the tokens whose sums of a weight's gradient go through memory, as native/ops/matmul/cuda.cu cuts them; 0 where there is one.
+ * @param {number} T
+ * @param {number} N
+ * @param {number} inner
+ */
 function splitParts(T, N, inner) {
-  const tiles = Math.ceil(N / 128) * Math.ceil(inner / 128);
-  const parts = Math.max(1, Math.min(Math.ceil(160 / tiles), Math.floor(T / 512)));
-  return parts === 1 ? 0 : parts;
+  const tiles = Math.ceil(N / sumTile) * Math.ceil(inner / sumTile);
+  const parts = Math.min(Math.ceil(sumBlocks / tiles), Math.floor(T / sumTokens));
+  return parts > 1 ? parts : 0;
 }
 
+/** @param {readonly number[]} numbers */
 function sum(numbers) {
   return numbers.reduce((a, b) => a + b, 0);
 }

@@ -1,5 +1,6 @@
 // Time of a step from its FLOPs and bytes: an op takes as long as the slower of its arithmetic and its memory traffic, ops run one after
 // another. What a kernel loses beyond that (latency, uneven tiles, arithmetic on single elements) is not modelled: it is the gap to find.
+/** @import { DesignName, Op } from './costs.mjs' */
 import { CARDS } from '../../scripts/kernel-gates/plan.mjs';
 
 /** In the order of the train suite. */
@@ -13,8 +14,17 @@ export const PHASES = ['products', 'attention', 'head', 'elementwise', 'embeddin
  */
 
 /**
- * GPUs that the roofline is drawn for. rates: what such cards sustain; peak: the vendor's.
+ * @typedef {object} Gpu
+ * @property {string} name
+ * @property {DesignName} design
+ * @property {Rates} rates what such cards sustain
+ * @property {Rates} peak the vendor's
+ */
+
+/**
+ * GPUs that the roofline is drawn for.
  * A T4 is held to 70 W: float16 products run at about 24 TFLOP/s in a long run, 65 is the peak.
+ * @type {Record<'t4' | 'h200', Gpu>}
  */
 export const GPUS = {
   t4: {
@@ -31,6 +41,7 @@ export const GPUS = {
   },
 };
 
+/** @param {'T4' | 'H200'} card @returns {Rates} */
 function peakOf(card) {
   const { flopsPerSecond, bytesPerSecond } = CARDS[card];
   return { products: flopsPerSecond, attention: flopsPerSecond, memory: bytesPerSecond };
@@ -40,13 +51,16 @@ function peakOf(card) {
  * The rates of a CPU from the limits that the kernels suite measured on it. Products of a bfloat16 model run at the fastest bfloat16
  * limit there is, else (CPUs without such instructions) in float32; attention computes in bfloat16 where that is twice the float32 rate and there
  * is no AMX (ops/attention/attention.cpp).
- * @param {readonly { limit?: string, device?: string, flopsPerSecond?: number, bytesPerSecond?: number }[]} results of suite kernels
+ * @param {readonly Partial<import('../measure/op-times.mjs').Limit>[]} results of suite kernels: limits, and times of ops
  * @param {'bfloat16' | 'float32'} [dtype] of the model
  * @returns {Rates | null} null where the limits are not among them
  */
 export function cpuRates(results, dtype = 'bfloat16') {
-  const limits = results.filter(({ limit, device }) => limit !== undefined && (device ?? 'cpu') === 'cpu');
-  const fastest = (type) =>
+  const limits = results.flatMap((result) => {
+    const { limit, device = 'cpu' } = result;
+    return limit !== undefined && device === 'cpu' ? [{ ...result, limit }] : [];
+  });
+  const fastest = (/** @type {string} */ type) =>
     Math.max(0, ...limits.filter(({ limit }) => limit.includes(type)).map(({ flopsPerSecond }) => flopsPerSecond ?? 0));
   const float32 = fastest('float32');
   const memory = limits.find(({ limit }) => limit === 'copy')?.bytesPerSecond;
@@ -58,9 +72,10 @@ export function cpuRates(results, dtype = 'bfloat16') {
 
 /**
  * Seconds of one call of an op.
- * @param {import('./costs.mjs').Op} op
+ * @param {Op} op
  * @param {Rates} rates
  * @param {{ extra?: boolean }} [options] extra: count what our kernels compute and move beyond the least (default), or not
+ * @returns {{ seconds: number, boundBy: 'compute' | 'memory' }}
  */
 export function opSeconds({ phase, flops, bytes, extraFlops, extraBytes }, rates, { extra = true } = {}) {
   const compute = (flops + (extra ? extraFlops : 0)) / (phase === 'attention' ? rates.attention : rates.products);
@@ -69,11 +84,15 @@ export function opSeconds({ phase, flops, bytes, extraFlops, extraBytes }, rates
 }
 
 /**
- * @param {readonly import('./costs.mjs').Op[]} ops
+ * @typedef {{ phase: string, flops: number, bytes: number, seconds: number, floorSeconds: number, boundBy: 'compute' | 'memory' }} Phase
+ *   flops and bytes of our kernels; floorSeconds: the least work at peak rates
+ */
+
+/**
+ * @param {readonly Op[]} ops
  * @param {Rates} rates that are sustained
  * @param {Rates} [peak] default: rates
- * @returns {{ phase: string, flops: number, bytes: number, seconds: number, floorSeconds: number, boundBy: 'compute' | 'memory' }[]}
- *   flops and bytes of our kernels; floorSeconds: the least work at peak rates
+ * @returns {Phase[]}
  */
 export function modelPhases(ops, rates, peak = rates) {
   return PHASES.flatMap((phase) => {
@@ -84,7 +103,7 @@ export function modelPhases(ops, rates, peak = rates) {
       const { seconds, boundBy } = opSeconds(op, rates);
       bound[boundBy] += op.calls * seconds;
     }
-    const total = (value) => own.reduce((sum, op) => sum + op.calls * value(op), 0);
+    const total = (/** @type {(op: Op) => number} */ value) => own.reduce((sum, op) => sum + op.calls * value(op), 0);
     return {
       phase,
       flops: total((op) => op.flops + op.extraFlops),
@@ -96,9 +115,10 @@ export function modelPhases(ops, rates, peak = rates) {
   });
 }
 
-/** The phases of a step added up, as one more phase. */
+/** The phases of a step added up, as one more phase. @param {readonly Phase[]} phases @returns {Phase} */
 export function wholeStep(phases) {
-  const total = (field) => phases.reduce((sum, phase) => sum + phase[field], 0);
+  const total = (/** @type {'flops' | 'bytes' | 'seconds' | 'floorSeconds'} */ field) =>
+    phases.reduce((sum, phase) => sum + phase[field], 0);
   const compute = phases.filter(({ boundBy }) => boundBy === 'compute').reduce((sum, { seconds }) => sum + seconds, 0);
   const seconds = total('seconds');
   return {

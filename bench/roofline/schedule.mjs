@@ -13,22 +13,23 @@
  * @returns {Map<string, { start: number, end: number }>} seconds from the first start
  */
 export function schedule(tasks) {
+  /** @type {Map<string, { start: number, end: number }>} */
   const times = new Map();
+  /** @type {Map<string, number>} */
   const free = new Map();
   const waiting = new Set(tasks);
   while (waiting.size > 0) {
-    let next = null;
-    for (const task of waiting) {
-      if (!task.after.every((name) => times.has(name))) continue;
-      const ready = Math.max(0, ...task.after.map((name) => times.get(name).end));
-      const start = Math.max(ready, free.get(task.on) ?? 0);
-      if (next === null || start < next.start) next = { task, start };
-    }
-    if (next === null) throw new Error(`${[...waiting][0].name} waits for a task that does not exist or for itself`);
-    const end = next.start + next.task.seconds;
-    times.set(next.task.name, { start: next.start, end });
-    free.set(next.task.on, end);
-    waiting.delete(next.task);
+    const starts = [...waiting].map((task) => {
+      const ready = task.after.map((name) => times.get(name)?.end ?? Number.POSITIVE_INFINITY);
+      return { task, start: Math.max(0, free.get(task.on) ?? 0, ...ready) };
+    });
+    const { task, start } = starts.reduce((a, b) => (b.start < a.start ? b : a));
+    if (start === Number.POSITIVE_INFINITY)
+      throw new Error(`${task.name} waits for a task that does not exist or for itself`);
+    const end = start + task.seconds;
+    times.set(task.name, { start, end });
+    free.set(task.on, end);
+    waiting.delete(task);
   }
   return times;
 }

@@ -1,5 +1,7 @@
 // Two GPUs without a fast link, modelled: which bytes cross the bus in a step, when, and what of it computation does not hide. Both GPUs
 // do the same at the same time and the bus carries both directions at once, so one GPU and its link are simulated.
+/** @import { ModelConfig } from '@gemmatune/engine' */
+/** @import { Op, Pass } from './costs.mjs' */
 import { bodyOps, DESIGNS, headOps, parameters, updateOps } from './costs.mjs';
 import { opSeconds } from './model.mjs';
 import { schedule } from './schedule.mjs';
@@ -9,7 +11,21 @@ const LATENCY = 150e-6;
 /** Steps that are simulated; the last two are in the steady state. */
 const STEPS = 4;
 
-/** What crosses the bus, by design. Sizes in bytes each way and GPU. */
+/**
+ * @typedef {{ name: string, seconds: number, after?: string[] }} Computation after: what it waits for, beside the one before
+ *
+ * @typedef {object} Transfer
+ * @property {string} what
+ * @property {string} when
+ * @property {string} hiddenBehind
+ * @property {number} bytes each way and GPU
+ * @property {{ name: string, after: string[] }[]} pieces of equal size
+ */
+
+/**
+ * What crosses the bus, by design.
+ * @type {Record<string, { summary: string, build: (step: StepOnOne) => { computations: Computation[], transfers: Transfer[] } }>}
+ */
 export const TWO_GPU_DESIGNS = {
   'as built, float32 wire': {
     summary:
@@ -32,77 +48,109 @@ export const TWO_GPU_DESIGNS = {
 };
 
 /**
- * @param {object} config ModelConfig
- * @param {{ lengths: number[], supervised: number }} pass the whole step, in one pass; an even number of like sequences
- * @param {{ design: keyof TWO_GPU_DESIGNS, gpu: object, link: number }} options gpu: one of GPUS; link: bytes/s each way
+ * @param {ModelConfig} config
+ * @param {Pass} pass the whole step, in one pass; an even number of like sequences
+ * @param {{ design: string, gpu: import('./model.mjs').Gpu, link: number }} options design: of TWO_GPU_DESIGNS; link: bytes/s each way
  * @returns {{ seconds: number, computeSeconds: number, exposedSeconds: number, bytes: number,
  *   plan: { what: string, when: string, hiddenBehind: string, bytes: number, seconds: number, exposedSeconds: number }[] }}
  */
 export function modelTwoGpus(config, pass, { design, gpu, link }) {
   const { computations, transfers } = TWO_GPU_DESIGNS[design].build(stepOnOneOfTwo(config, pass, gpu));
-  const linkSeconds = ({ bytes }) => LATENCY + bytes / link;
-
-  // One stream: computations in their order. What the next step waits for carries its number.
-  const tasks = [];
-  let previous = [];
-  for (let step = 0; step < STEPS; step++) {
-    const named = (name) =>
-      name.startsWith('before ') ? (step > 0 ? [`${step - 1} ${name.slice(7)}`] : []) : [`${step} ${name}`];
-    for (const { name, seconds, after = [] } of computations) {
-      tasks.push({ name: `${step} ${name}`, on: 'gpu', seconds, after: [...previous, ...after.flatMap(named)] });
-      previous = [`${step} ${name}`];
-    }
-    for (const transfer of transfers)
-      for (const { name, after } of transfer.pieces) {
-        const piece = { bytes: transfer.bytes / transfer.pieces.length };
-        tasks.push({ name: `${step} ${name}`, on: 'link', seconds: linkSeconds(piece), after: after.flatMap(named) });
-      }
-  }
-  const times = schedule(tasks);
-
-  // Where the stream stood still, and what the link carried meanwhile.
-  const steady = STEPS - 2;
-  const started = times.get(`${steady - 1} ${computations.at(-1).name}`).end;
-  const carried = tasks
-    .filter(({ on }) => on === 'link')
-    .map(({ name }) => ({ name: name.replace(/^\d+ /, ''), ...times.get(name) }));
-  const stood = new Map();
-  let end = started;
-  for (const { name } of computations) {
-    const { start, end: next } = times.get(`${steady} ${name}`);
-    for (const transfer of carried) {
-      const overlap = Math.min(transfer.end, start) - Math.max(transfer.start, end);
-      if (overlap > 0) stood.set(transfer.name, (stood.get(transfer.name) ?? 0) + overlap);
-    }
-    end = next;
-  }
+  const pieceSeconds = (/** @type {Transfer} */ { bytes, pieces }) => LATENCY + bytes / pieces.length / link;
+  const { seconds, stood } = steadyStep(computations, transfers, pieceSeconds);
   const computeSeconds = computations.reduce((sum, { seconds }) => sum + seconds, 0);
-  const seconds = end - started;
   return {
     seconds,
     computeSeconds,
     exposedSeconds: seconds - computeSeconds,
     bytes: transfers.reduce((sum, { bytes }) => sum + bytes, 0),
     // exposedSeconds: the stream stood still while the link carried this.
-    plan: transfers.map(({ what, when, hiddenBehind, bytes, pieces }) => ({
-      what,
-      when,
-      hiddenBehind,
-      bytes,
-      seconds: pieces.length * linkSeconds({ bytes: bytes / pieces.length }),
-      exposedSeconds: pieces.reduce((sum, { name }) => sum + (stood.get(name) ?? 0), 0),
-    })),
+    plan: transfers.map((transfer) => {
+      const { what, when, hiddenBehind, bytes, pieces } = transfer;
+      return {
+        ...{ what, when, hiddenBehind, bytes },
+        seconds: pieces.length * pieceSeconds(transfer),
+        exposedSeconds: pieces.reduce((sum, { name }) => sum + (stood.get(name) ?? 0), 0),
+      };
+    }),
   };
 }
 
-/** Sizes and times of one GPU's work that the designs put together. */
+/**
+ * The last step but one of a few, and how long the stream stood still in it while the link carried what, by piece.
+ * @param {readonly Computation[]} computations
+ * @param {readonly Transfer[]} transfers
+ * @param {(transfer: Transfer) => number} pieceSeconds
+ */
+function steadyStep(computations, transfers, pieceSeconds) {
+  const tasks = upTo(STEPS).flatMap((step) => tasksOf(step, computations, transfers, pieceSeconds));
+  const times = schedule(tasks);
+  const timeOf = (/** @type {string} */ name) => /** @type {{ start: number, end: number }} */ (times.get(name));
+  const carried = tasks
+    .filter(({ on }) => on === 'link')
+    .map(({ name }) => ({ name: name.replace(/^\d+ /, ''), ...timeOf(name) }));
+  /** @type {Map<string, number>} */
+  const stood = new Map();
+  const step = STEPS - 2;
+  const started = timeOf(`${step - 1} ${computations[computations.length - 1].name}`).end;
+  let end = started;
+  for (const { name } of computations) {
+    const next = timeOf(`${step} ${name}`);
+    for (const transfer of carried) {
+      const overlap = Math.min(transfer.end, next.start) - Math.max(transfer.start, end);
+      if (overlap > 0) stood.set(transfer.name, (stood.get(transfer.name) ?? 0) + overlap);
+    }
+    end = next.end;
+  }
+  return { seconds: end - started, stood };
+}
+
+/**
+ * One stream: computations in their order. What the next step waits for carries its number.
+ * @param {number} step
+ * @param {readonly Computation[]} computations
+ * @param {readonly Transfer[]} transfers
+ * @param {(transfer: Transfer) => number} pieceSeconds
+ * @returns {import('./schedule.mjs').Task[]}
+ */
+function tasksOf(step, computations, transfers, pieceSeconds) {
+  const named = (/** @type {string} */ name) => {
+    if (!name.startsWith('before ')) return [`${step} ${name}`];
+    return step > 0 ? [`${step - 1} ${name.slice(7)}`] : [];
+  };
+  const order = computations.map(({ name }) => `${step} ${name}`);
+  const before = step > 0 ? [`${step - 1} ${computations[computations.length - 1].name}`] : [];
+  return [
+    ...computations.map(({ seconds, after = [] }, i) => ({
+      ...{ name: order[i], on: 'gpu', seconds },
+      after: [...(i > 0 ? [order[i - 1]] : before), ...after.flatMap(named)],
+    })),
+    ...transfers.flatMap((transfer) =>
+      transfer.pieces.map(({ name, after }) => ({
+        ...{ name: `${step} ${name}`, on: 'link', seconds: pieceSeconds(transfer) },
+        after: after.flatMap(named),
+      })),
+    ),
+  ];
+}
+
+/** @typedef {ReturnType<typeof stepOnOneOfTwo>} StepOnOne */
+
+/**
+ * Sizes and times of one GPU's work that the designs put together.
+ * @param {ModelConfig} config
+ * @param {Pass} pass
+ * @param {import('./model.mjs').Gpu} gpu
+ */
 function stepOnOneOfTwo(config, { lengths, supervised }, { design, rates }) {
   const own = lengths.slice(0, lengths.length / 2);
-  const seconds = (ops, choose = () => true) =>
+  const seconds = (/** @type {Op[]} */ ops, /** @type {(op: Op) => boolean} */ choose = () => true) =>
     ops.filter(choose).reduce((sum, op) => sum + op.calls * opSeconds(op, rates).seconds, 0);
+  const named = (/** @type {Op[]} */ ops, /** @type {string} */ name) => seconds(ops, ({ op }) => op === name);
   const body = bodyOps(config, own, DESIGNS[design]);
   const layers = config.numLayers;
-  const part = (name) => seconds(body, ({ part, phase }) => part === name && phase !== 'embedding');
+  const part = (/** @type {Op['part']} */ name) =>
+    seconds(body, ({ part, phase }) => part === name && phase !== 'embedding');
   return {
     config,
     layers,
@@ -111,26 +159,28 @@ function stepOnOneOfTwo(config, { lengths, supervised }, { design, rates }) {
     parameters: parameters(config),
     forwardLayer: part('forward') / layers,
     backwardLayer: part('backward') / layers,
-    embed: seconds(body, ({ op }) => op === 'embedding_forward'),
-    embedBackward: seconds(body, ({ op }) => op === 'embedding_backward'),
-    head: (shape, rows) =>
+    embed: named(body, 'embedding_forward'),
+    embedBackward: named(body, 'embedding_backward'),
+    head: (/** @type {Partial<ModelConfig>} */ shape, /** @type {number} */ rows) =>
       seconds(headOps({ ...config, ...shape }, { lengths: own, supervised: rows }, DESIGNS[design])),
-    norm: (count) => seconds(updateOps(count), ({ op }) => op === 'global_norm'),
+    norm: (/** @type {number} */ count) => named(updateOps(count), 'global_norm'),
+    adamw: (/** @type {number} */ count) => named(updateOps(count), 'adamw_update'),
     /** A pass over `bytes` of memory. */
-    copy: (bytes) => bytes / rates.memory,
-    adamw: (count) => seconds(updateOps(count), ({ op }) => op === 'adamw_update'),
+    copy: (/** @type {number} */ bytes) => bytes / rates.memory,
   };
 }
 
-const upTo = (n) => Array.from({ length: n }, (_, i) => i);
+const upTo = (/** @type {number} */ n) => Array.from({ length: n }, (_, i) => i);
 
-/** One piece of a transfer for each block. after: what piece l waits for. */
+/** One piece of a transfer for each block. @param {number} layers @param {string} name @param {(l: number) => string[]} after what piece l waits for */
 const perBlock = (layers, name, after) => upTo(layers).map((l) => ({ name: `${name} ${l}`, after: after(l) }));
-const afterBackward = (layers) => perBlock(layers, 'gradients', (l) => [`backward ${l}`]).reverse();
+const afterBackward = (/** @type {number} */ layers) =>
+  perBlock(layers, 'gradients', (l) => [`backward ${l}`]).reverse();
 
 /**
- * wireBytes: of an element of the body's gradients on the wire. hidden: the head's own rows go first, while the other's come, and the next
- * batch's embedding rows go behind AdamW of the body.
+ * @param {StepOnOne} step
+ * @param {{ wireBytes: number, hidden?: boolean }} options wireBytes: of an element of the body's gradients on the wire. hidden: the head's own
+ *   rows go first, while the other's come, and the next batch's embedding rows go behind AdamW of the body
  */
 function sharded(step, { wireBytes, hidden = false }) {
   const {
@@ -246,7 +296,10 @@ function sharded(step, { wireBytes, hidden = false }) {
   return { computations, transfers };
 }
 
-/** Gradients go over the wire in bfloat16, as each block ends backward and then the rest; every GPU makes the whole update. */
+/**
+ * Gradients go over the wire in bfloat16, as each block ends backward and then the rest; every GPU makes the whole update.
+ * @param {StepOnOne} step
+ */
 function whole(step) {
   const {
     layers,

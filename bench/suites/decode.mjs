@@ -8,21 +8,23 @@ import { promptRows, ROW_OPTIONS } from '../measure/workload.mjs';
 /** Rows that an evaluation generates for, side by side; the command's own default. */
 const EVALUATION_BATCH = 16;
 
+const OPTIONS = {
+  ...MODEL,
+  ...ROW_OPTIONS,
+  batches: { default: '1,4,16,64', help: 'Batch sizes.' },
+  'new-tokens': { default: '33', help: 'New tokens a prompt; the first comes from prefill.' },
+  repeat: { default: '2', help: 'Repetitions; medians count.' },
+  'evaluate-rows': {
+    default: '109',
+    help: 'Rows of the evaluation, 64 new tokens each; 0 for none.',
+  },
+  ...PLACE,
+};
+
+/** @type {import('./index.mjs').Suite<typeof OPTIONS>} */
 export const decode = {
   summary: 'Greedy generation: prefill and decode tokens/s by batch size, and the time of an evaluation.',
-  options: {
-    ...MODEL,
-    ...ROW_OPTIONS,
-    batches: { type: 'string', default: '1,4,16,64', help: 'Batch sizes.' },
-    'new-tokens': { type: 'string', default: '33', help: 'New tokens a prompt; the first comes from prefill.' },
-    repeat: { type: 'string', default: '2', help: 'Repetitions; medians count.' },
-    'evaluate-rows': {
-      type: 'string',
-      default: '109',
-      help: 'Rows of the evaluation, 64 new tokens each; 0 for none.',
-    },
-    ...PLACE,
-  },
+  options: OPTIONS,
   short: { batches: '1,16', 'new-tokens': '17', repeat: '1', 'evaluate-rows': '16' },
 
   async run(options, { note, signal }) {

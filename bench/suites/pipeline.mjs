@@ -1,3 +1,4 @@
+/** @import { Printed, Stages } from '../workers/prepare.mjs' */
 import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -18,23 +19,24 @@ const PARAMETERS_270M = 268_098_176;
 
 const BARS = { rows: 50_000, rowSeconds: 30, memoryGrowth: 0.25, helpSeconds: 0.2, loadSeconds: 1 };
 
+const OPTIONS = {
+  rows: { default: '5000,50000', help: 'How many source rows; several show whether memory grows.' },
+  dataset: {
+    default: '',
+    help: 'Hermes-style JSON lines to repeat with other words; made from the quickstart rows without it.',
+  },
+  tokenizer: {
+    default: '',
+    help: "A tokenizer.json or its folder; the quickstart's small one without it.",
+  },
+  model: { default: '', help: 'Model folder to load; random weights of the 270M shape without it.' },
+  runs: { default: '5', help: 'Repetitions of start-up and loading; medians count.' },
+};
+
+/** @type {import('./index.mjs').Suite<typeof OPTIONS>} */
 export const pipeline = {
   summary: 'Data to token ids: rows/s and peak memory by rows; tokenizer; start-up; loading of the model.',
-  options: {
-    rows: { type: 'string', default: '5000,50000', help: 'How many source rows; several show whether memory grows.' },
-    dataset: {
-      type: 'string',
-      default: '',
-      help: 'Hermes-style JSON lines to repeat with other words; made from the quickstart rows without it.',
-    },
-    tokenizer: {
-      type: 'string',
-      default: '',
-      help: "A tokenizer.json or its folder; the quickstart's small one without it.",
-    },
-    model: { type: 'string', default: '', help: 'Model folder to load; random weights of the 270M shape without it.' },
-    runs: { type: 'string', default: '5', help: 'Repetitions of start-up and loading; medians count.' },
-  },
+  options: OPTIONS,
   short: { rows: '5000', runs: '3' },
 
   async run(options, { note, signal }) {
@@ -43,15 +45,15 @@ export const pipeline = {
     const tokenizer = options.tokenizer || TINY_TOKENIZER;
     const runs = Number(options.runs);
     try {
-      const worker = (name, settings) => runWorker(name, settings, { signal });
+      /** @type {Record<string, any>[]} */
       const results = [];
       for (const rows of counts) {
-        results.push(...(await stages({ rows, dataset: options.dataset, tokenizer, scratch }, worker)));
+        results.push(...(await stages({ rows, dataset: options.dataset, tokenizer, scratch }, signal)));
         for (const result of results.slice(-4)) note(describeStage(result));
       }
-      results.push(...(await tokenizerAlone(join(scratch, `prepared-${counts[0]}`), tokenizer, worker)));
+      results.push(...(await tokenizerAlone(join(scratch, `prepared-${counts[0]}`), tokenizer, signal)));
       results.push(...(await startUp(runs, signal)));
-      results.push(...(await loading(await modelFolder(options.model, note), runs, worker)));
+      results.push(...(await loading(await modelFolder(options.model, note), runs, signal)));
       for (const { what, command, dtype, trainable, seconds } of results.filter((result) => result.rows === undefined))
         if (seconds !== undefined)
           note(
@@ -75,22 +77,37 @@ function shown({ dataset, tokenizer, model, ...rest }) {
   };
 }
 
-/** From a data set to ids, one child a stage. */
-async function stages({ rows, dataset, tokenizer, scratch }, worker) {
+/**
+ * @template {keyof Stages} Name
+ * @param {Name} name
+ * @param {Record<string, string>} options
+ * @param {AbortSignal} signal
+ * @returns {Promise<Printed<Name>>}
+ */
+async function stage(name, options, signal) {
+  return /** @type {Printed<Name>} */ (await runWorker('prepare.mjs', { stage: name, ...options }, { signal }));
+}
+
+/**
+ * From a data set to ids, one child a stage.
+ * @param {{ rows: number, dataset: string, tokenizer: string, scratch: string }} source
+ * @param {AbortSignal} signal
+ */
+async function stages({ rows, dataset, tokenizer, scratch }, signal) {
   const source = join(scratch, `source-${rows}.jsonl`);
   const out = join(scratch, `prepared-${rows}`);
-  const { bytes } = await worker('hermes-rows.mjs', { rows, out: source, dataset });
-  const stage = (name, settings) => worker('prepare.mjs', { stage: name, ...settings });
-  const prepared = await stage('prepare', { dataset: source, out });
+  const { bytes } = await runWorker('hermes-rows.mjs', { rows, out: source, dataset }, { signal });
+  const prepared = await stage('prepare', { dataset: source, out }, signal);
   await rm(source);
   const made = { rows: join(out, 'train.jsonl'), tokenizer };
-  const tokenized = await stage('tokenize', made);
-  const encoded = await stage('encode', made);
+  const tokenized = await stage('tokenize', made, signal);
+  const encoded = await stage('encode', made, signal);
   const both = {
     seconds: prepared.seconds + tokenized.seconds,
     cpuSeconds: prepared.cpuSeconds + tokenized.cpuSeconds,
     peakBytes: Math.max(prepared.peakBytes, tokenized.peakBytes),
   };
+  /** @template {{ seconds: number }} Measured @param {string} what @param {Measured} measured */
   const result = (what, measured) => ({ ...measured, what, rows, rowsPerSecond: rows / measured.seconds });
   const { usable } = prepared;
   return [
@@ -101,14 +118,22 @@ async function stages({ rows, dataset, tokenizer, scratch }, worker) {
   ];
 }
 
+/** @param {Record<string, any>} result */
 function describeStage({ what, rows, seconds, rowsPerSecond, peakBytes }) {
   return `${what}, ${rows} rows: ${seconds.toFixed(2)} s, ${rowsPerSecond.toFixed(0)} rows/s, ${(peakBytes / 2 ** 20).toFixed(0)} MiB`;
 }
 
-async function tokenizerAlone(prepared, tokenizer, worker) {
+/** @param {string} prepared a folder @param {string} tokenizer @param {AbortSignal} signal */
+async function tokenizerAlone(prepared, tokenizer, signal) {
   const rows = join(prepared, 'train.jsonl');
-  const { texts, tokens, ...measured } = await worker('prepare.mjs', { stage: 'tokenizer', rows, tokenizer });
-  const work = (what, seconds) => ({ what, texts, tokens, seconds, tokensPerSecond: tokens / seconds });
+  const { texts, tokens, ...measured } = await stage('tokenizer', { rows, tokenizer }, signal);
+  const work = (/** @type {string} */ what, /** @type {number} */ seconds) => ({
+    what,
+    texts,
+    tokens,
+    seconds,
+    tokensPerSecond: tokens / seconds,
+  });
   return [
     work('tokenizer encode, first time', measured.firstEncodeSeconds),
     work('tokenizer encode', measured.encodeSeconds),
@@ -118,7 +143,7 @@ async function tokenizerAlone(prepared, tokenizer, worker) {
   ];
 }
 
-/** Whole commands, from the start of their process to its end. */
+/** Whole commands, from the start of their process to its end. @param {number} runs @param {AbortSignal} signal */
 async function startUp(runs, signal) {
   const results = [];
   for (const words of [['--help'], ['prepare', '--help'], ['finetune', '--help'], ['doctor']]) {
@@ -134,13 +159,19 @@ async function startUp(runs, signal) {
   return results;
 }
 
-/** @param {string} model its file is read once before it counts: from memory, not from a disk */
-async function loading(model, runs, worker) {
+/**
+ * @param {string} model its file is read once before it counts: from memory, not from a disk
+ * @param {number} runs
+ * @param {AbortSignal} signal
+ */
+async function loading(model, runs, signal) {
   const results = [];
   for (const settings of [{ dtype: 'bfloat16' }, { dtype: 'bfloat16', trainable: true }, { dtype: 'float32' }]) {
+    /** @type {import('../workers/load.mjs').Printed[]} */
     const loads = [];
-    for (let run = 0; run <= runs; run++) loads.push(await worker('load.mjs', { model, ...settings }));
-    const of = (field) => median(loads.slice(1).map((load) => load[field]));
+    for (let run = 0; run <= runs; run++) loads.push(await runWorker('load.mjs', { model, ...settings }, { signal }));
+    const of = (/** @type {'seconds' | 'userSeconds' | 'systemSeconds' | 'peakBytes'} */ field) =>
+      median(loads.slice(1).map((load) => load[field]));
     results.push({
       what: 'load',
       trainable: false,
@@ -155,15 +186,16 @@ async function loading(model, runs, worker) {
   return results;
 }
 
-/** What is promised, where it was measured. */
+/** What is promised, where it was measured. @param {Record<string, any>[]} results */
 function bars(results) {
+  /** @param {string} what @param {number} most @param {number} value @param {string} unit */
   const bar = (what, most, value, unit) => ({ what, bar: most, value, unit, met: value <= most });
   const seconds = results
     .filter(({ what, rows }) => what === 'prepare+tokenize' && rows === BARS.rows)
     .map((result) => bar('prepare and tokenize 50,000 rows', BARS.rowSeconds, result.seconds, 's'));
   const growth = ['prepare', 'tokenize'].flatMap((stage) => {
     const own = results.filter(({ what }) => what === stage).sort((a, b) => a.rows - b.rows);
-    if (own[0].rows === own.at(-1).rows) return [];
+    if (own[0].rows === own[own.length - 1].rows) return [];
     const power = exponentOf(own.map(({ rows, peakBytes }) => ({ x: rows, y: peakBytes })));
     return [bar(`peak memory of ${stage} grows with rows to the power of`, BARS.memoryGrowth, power, '')];
   });

@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { prepare } from '@gemmatune/data';
 import { afterAll, describe, expect, it } from 'vitest';
 import { runWorker } from '../measure/child.mjs';
+import { contextOf } from '../report/fixtures.mjs';
 import { pipeline } from './pipeline.mjs';
 
 const TINY = fileURLToPath(new URL('../../test/golden/tiny', import.meta.url));
@@ -28,9 +29,10 @@ describe('hermes-rows', () => {
 
 describe('pipeline', () => {
   it('measures every stage, start-up and loading, and judges the bars it can', { timeout: 120_000 }, async () => {
+    /** @type {string[]} */
     const lines = [];
     const options = { rows: '40,80', dataset: '', tokenizer: '', model: TINY, runs: '1' };
-    const { results, bars } = await pipeline.run(options, { note: (line) => lines.push(line) });
+    const { results, bars } = await pipeline.run(options, contextOf({ note: (line) => lines.push(line) }));
     const stages = ['prepare', 'tokenize', 'prepare+tokenize', 'encode for training'];
     expect(results.filter(({ rows }) => rows).map(({ what, rows }) => [what, rows])).toEqual(
       [40, 80].flatMap((rows) => stages.map((what) => [what, rows])),

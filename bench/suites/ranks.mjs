@@ -4,34 +4,35 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runWorker } from '../measure/child.mjs';
 import { modelConfig, modelFolder } from '../measure/model.mjs';
-import { MODEL } from '../measure/options.mjs';
+import { chosen, MODEL } from '../measure/options.mjs';
 import { median } from '../measure/statistics.mjs';
-import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
+import { LOSSES, ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
 
 /** How gradients are shared. */
-const SHARINGS = { sharded: {}, whole: { whole: true } };
+const SHARINGS = ['sharded', 'whole'];
 
-/** @type {Suite} */
+const OPTIONS = {
+  ...MODEL,
+  ...ROW_OPTIONS,
+  losses: { default: 'full,completion', help: 'Which tokens are learnt: full, completion or both.' },
+  size: { default: '2', help: 'Ranks.' },
+  sharings: {
+    default: 'sharded,whole',
+    help: 'sharded (each rank has a part of the model), whole, or both.',
+  },
+  wire: { default: 'float32', help: 'Gradients on the link: float32 or bfloat16.' },
+  dtype: { default: 'auto', help: 'bfloat16, float32 or auto.' },
+  batch: { default: '2', help: 'Sequences of a micro-batch.' },
+  sequences: { default: '16', help: 'Sequences of a step, on all ranks together.' },
+  steps: { default: '3', help: 'Optimizer steps, the first of which does not count.' },
+  rounds: { default: '2', help: 'How often each is measured, in turns.' },
+};
+
+/** @type {import('./index.mjs').Suite<typeof OPTIONS>} */
 export const ranks = {
   summary:
     'Several ranks of one thread against one rank of as many threads: tokens/s, bytes sent, how much of the exchange hides.',
-  options: {
-    ...MODEL,
-    ...ROW_OPTIONS,
-    losses: { type: 'string', default: 'full,completion', help: 'Which tokens are learnt: full, completion or both.' },
-    size: { type: 'string', default: '2', help: 'Ranks.' },
-    sharings: {
-      type: 'string',
-      default: 'sharded,whole',
-      help: 'sharded (each rank has a part of the model), whole, or both.',
-    },
-    wire: { type: 'string', default: 'float32', help: 'Gradients on the link: float32 or bfloat16.' },
-    dtype: { type: 'string', default: 'auto', help: 'bfloat16, float32 or auto.' },
-    batch: { type: 'string', default: '2', help: 'Sequences of a micro-batch.' },
-    sequences: { type: 'string', default: '16', help: 'Sequences of a step, on all ranks together.' },
-    steps: { type: 'string', default: '3', help: 'Optimizer steps, the first of which does not count.' },
-    rounds: { type: 'string', default: '2', help: 'How often each is measured, in turns.' },
-  },
+  options: OPTIONS,
   short: { losses: 'completion', sharings: 'sharded', sequences: '8', steps: '2', rounds: '1' },
 
   async run(options, { note, signal }) {
@@ -39,15 +40,19 @@ export const ranks = {
     const model = await modelFolder(options.model, note);
     const config = await modelConfig(model);
     const results = [];
-    for (const loss of losses.split(',')) {
+    for (const loss of chosen('--losses', losses, LOSSES)) {
       const file = await rowsFile({ rows, dataset, tokenizer }, { loss, config });
       const shared = { ...settings, model, rows: file, warmup: 1 };
-      const kinds = sharings.split(',').map((kind) => ({ kind, runs: [] }));
+      const kinds = chosen('--sharings', sharings, SHARINGS).map((kind) => ({
+        kind,
+        runs: /** @type {Run[][]} */ ([]),
+      }));
+      /** @type {Run[]} */
       const alone = [];
       for (let round = 0; round < Number(rounds); round++) {
         alone.push(await runWorker('train.mjs', { ...shared, threads: size }, { signal }));
         for (const { kind, runs } of kinds)
-          runs.push(await together(Number(size), { ...shared, ...SHARINGS[kind] }, signal));
+          runs.push(await together(Number(size), { ...shared, whole: kind === 'whole' }, signal));
       }
       for (const { kind, runs } of kinds) {
         const result = { loss, sharing: kind, size: Number(size), ...summary(alone, runs) };
@@ -59,25 +64,35 @@ export const ranks = {
   },
 };
 
-/** One run of `size` ranks of one thread each. @returns what each rank printed */
+/** @typedef {import('../workers/train.mjs').Printed} Run */
+
+/**
+ * One run of ranks of one thread each.
+ * @param {number} size
+ * @param {Record<string, string | number | boolean>} options
+ * @param {AbortSignal} signal
+ * @returns {Promise<Run[]>} by rank
+ */
 async function together(size, options, signal) {
   const folder = await mkdtemp(join(tmpdir(), 'gemmatune-bench-'));
   try {
     const place = { 'world-size': size, address: `unix:${join(folder, 'ranks')}`, threads: 1 };
-    const rank = (rank) => runWorker('train.mjs', { ...options, ...place, rank }, { signal });
+    const rank = (/** @type {number} */ rank) => runWorker('train.mjs', { ...options, ...place, rank }, { signal });
     return await Promise.all(Array.from({ length: size }, (_, r) => rank(r)));
   } finally {
     await rm(folder, { recursive: true });
   }
 }
 
+/** @param {Run[]} alone @param {Run[][]} runs by round, then by rank */
 function summary(alone, runs) {
   const speed = median(runs.map(([first]) => first.tokensPerSecond));
   const speedAlone = median(alone.map(({ tokensPerSecond }) => tokensPerSecond));
   // Rounds were taken in turns, so that a ratio compares what ran side by side.
   const ratios = runs.map(([first], round) => first.tokensPerSecond / alone[round].tokensPerSecond);
   const steps = runs.flatMap((ranks) => ranks.flatMap((each) => each.steps.slice(1)));
-  const of = (field) => median(steps.map(({ traffic }) => traffic[field]));
+  const of = (/** @type {keyof Run['steps'][number]['traffic']} */ field) =>
+    median(steps.map(({ traffic }) => traffic[field]));
   return {
     collectives: runs[0][0].collectives,
     dtype: runs[0][0].settings.dtype,
@@ -94,6 +109,7 @@ function summary(alone, runs) {
   };
 }
 
+/** @param {ReturnType<typeof summary> & { loss: string, sharing: string, size: number }} result */
 function describe({
   loss,
   sharing,

@@ -1,4 +1,4 @@
-// All results as one page; and their most important numbers as a table for the README.
+// All results as one page; and their most important numbers as tables for docs/benchmarks.md.
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -7,45 +7,45 @@ import { RESULTS } from '../measure/results.mjs';
 import { markdown } from '../report/markdown.mjs';
 import { renderPage } from '../report/page.mjs';
 import { withPart } from '../report/table.mjs';
+import { rooflines } from './roofline.mjs';
 
-export { renderPage } from '../report/page.mjs';
 export { text } from '../report/text.mjs';
 
-const inside = (path) => fileURLToPath(new URL(path, import.meta.url));
+const PAGE = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url));
 
-/** @type {import('../bench.mjs').Suite} */
-export const report = {
-  summary: 'All results as one HTML page; with --markdown the table for the README.',
-  options: {
-    results: { type: 'string', default: RESULTS, help: 'Folder with result files.' },
-    out: { type: 'string', default: 'bench-report.html', help: 'The page to write.' },
-    markdown: { type: 'boolean', default: false, help: 'Print the table for the README instead.' },
-    readme: {
-      type: 'boolean',
-      default: false,
-      help: 'With --markdown: also write it between the markers <!-- bench --> and <!-- /bench --> of README.md.',
-    },
+const OPTIONS = {
+  results: { default: RESULTS, help: 'Folder with result files.' },
+  out: { default: 'bench-report.html', help: 'The page to write.' },
+  markdown: { default: false, help: 'Print the tables for docs/benchmarks.md instead.' },
+  write: {
+    default: false,
+    help: 'With --markdown: also write it between the markers <!-- bench --> and <!-- /bench --> of that page.',
   },
-  short: {},
-  async run({ results: folder, out, markdown: asMarkdown, readme }, { note = () => {}, print = console.log }) {
-    if (readme && !asMarkdown) throw new Error('--readme was given without --markdown; expected both');
+};
+
+export const report = {
+  summary: 'All results as one HTML page; with --markdown the tables for docs/benchmarks.md.',
+  options: OPTIONS,
+  /**
+   * @param {import('./index.mjs').Values<typeof OPTIONS>} options
+   * @param {{ note: (line: string) => void, print: (text: string) => void }} context
+   */
+  async run({ results: folder, out, markdown: asMarkdown, write }, { note, print }) {
+    if (write && !asMarkdown) throw new Error('--write was given without --markdown; expected both');
     const { results, skipped } = await readResults(folder);
     for (const { file, reason } of skipped) note(`skipped ${file}: ${reason}`);
-    const settings = { results: results.length, skipped };
     if (asMarkdown) {
       const content = markdown(results);
       print(content);
-      if (readme) {
-        const path = inside('../../README.md');
-        await writeFile(path, withPart(await readFile(path, 'utf8'), 'bench', content));
-        note(`wrote ${path}`);
+      if (write) {
+        await writeFile(PAGE, withPart(await readFile(PAGE, 'utf8'), 'bench', content));
+        note(`wrote ${PAGE}`);
       }
-      return { settings, results: [], bars: [] };
+      return;
     }
     const path = resolve(out);
     await mkdir(dirname(path), { recursive: true });
-    await writeFile(path, renderPage(results, skipped));
+    await writeFile(path, renderPage([...results, ...(await rooflines(results))], skipped));
     note(`wrote ${path}: ${results.length} result${results.length === 1 ? '' : 's'}`);
-    return { settings: { ...settings, file: path }, results: [], bars: [] };
   },
 };

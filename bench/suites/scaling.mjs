@@ -18,27 +18,27 @@ const FLAT = 1.25;
 /** Exponents up to here count as linear. */
 const LINEAR = 1.1;
 
-/** @type {Suite} */
+const OPTIONS = {
+  sequences: { default: '1,4,16,64', help: 'Sequences of a step.' },
+  batch: { default: '2', help: 'Sequences of a micro-batch, at most those of the step.' },
+  timed: { default: '16', help: 'Sequences that are timed at least, in however many steps.' },
+  rounds: { default: '2', help: 'How often each is measured, in turns.' },
+  lengths: {
+    default: '2048,4096,8192,16384,32768',
+    help: 'Tokens of one sequence, from short to long.',
+  },
+  layers: {
+    default: 'sliding,full sliding,sliding',
+    help: 'Layers of the model for it, the first for memory.',
+  },
+  ...PLACE,
+};
+
+/** @type {import('./index.mjs').Suite<typeof OPTIONS>} */
 export const scaling = {
   summary:
     'Cost as work grows: tokens/s from 1 to 64 sequences a step, memory and time of one sequence up to 32,768 tokens.',
-  options: {
-    sequences: { type: 'string', default: '1,4,16,64', help: 'Sequences of a step.' },
-    batch: { type: 'string', default: '2', help: 'Sequences of a micro-batch, at most those of the step.' },
-    timed: { type: 'string', default: '16', help: 'Sequences that are timed at least, in however many steps.' },
-    rounds: { type: 'string', default: '2', help: 'How often each is measured, in turns.' },
-    lengths: {
-      type: 'string',
-      default: '2048,4096,8192,16384,32768',
-      help: 'Tokens of one sequence, from short to long.',
-    },
-    layers: {
-      type: 'string',
-      default: 'sliding,full sliding,sliding',
-      help: 'Layers of the model for it, the first for memory.',
-    },
-    ...PLACE,
-  },
+  options: OPTIONS,
   short: { sequences: '1,4,16', rounds: '1', lengths: '2048,8192', layers: 'sliding,full' },
 
   async run(options, context) {

@@ -1,13 +1,15 @@
 import { expect, it } from 'vitest';
+import { defaultsOf } from '../command-line.mjs';
+import { contextOf } from '../report/fixtures.mjs';
 import { scaling } from './scaling.mjs';
 
-const defaults = Object.fromEntries(Object.entries(scaling.options).map(([name, option]) => [name, option.default]));
-const context = { note: () => {}, signal: undefined };
+const defaults = defaultsOf(scaling.options);
+const context = contextOf();
 
 it('measures steps and lengths, and puts ratio and exponents into its bars', async () => {
   const options = { ...defaults, sequences: '1,2', timed: '2', rounds: '1', lengths: '300,600', dtype: 'float32' };
   const { results, bars } = await scaling.run(options, context);
-  const of = (what) => results.filter((each) => each.what === what);
+  const of = (/** @type {string} */ what) => results.filter((each) => each.what === what);
   expect(of('sequences').map(({ sequences }) => sequences)).toEqual([1, 2]);
   for (const what of ['attention memory', 'attention time'])
     expect(of(what).map(({ tokens }) => tokens)).toEqual([300, 600]);

@@ -2,33 +2,35 @@ import { runWorker } from '../measure/child.mjs';
 import { measuredLimits } from '../measure/limits.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
 import { modelConfig, modelFolder } from '../measure/model.mjs';
-import { MODEL, PLACE } from '../measure/options.mjs';
+import { chosen, MODEL, PLACE } from '../measure/options.mjs';
 import { phaseSeconds } from '../measure/phases.mjs';
 import { median, spread } from '../measure/statistics.mjs';
-import { ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
+import { LOSSES, ROW_OPTIONS, rowsFile } from '../measure/workload.mjs';
 import { DESIGNS, stepFlops, stepOps } from '../roofline/costs.mjs';
 import { modelPhases, wholeStep } from '../roofline/model.mjs';
 
+const OPTIONS = {
+  ...MODEL,
+  ...ROW_OPTIONS,
+  losses: { default: 'full,completion', help: 'Which tokens are learnt: full, completion or both.' },
+  steps: { default: '4', help: 'Optimizer steps, the warm-up included; one more is profiled.' },
+  warmup: { default: '1', help: 'First steps that do not count: they pay for memory.' },
+  batch: { default: '2', help: 'Sequences of a micro-batch.' },
+  accumulation: { default: '8', help: 'Micro-batches of a step.' },
+  sequences: { default: '0', help: 'Sequences of a step, in place of --accumulation.' },
+  'tokens-per-pass': {
+    default: '0',
+    help: 'Merge micro-batches up to so many tokens; 0: one a pass.',
+  },
+  recompute: { default: 'elementwise', help: 'Make again in backward: none, elementwise or blocks.' },
+  precision: { default: '', help: 'amp, bf16 (no float32 masters) or fp32, in place of --dtype.' },
+  ...PLACE,
+};
+
+/** @type {import('./index.mjs').Suite<typeof OPTIONS>} */
 export const train = {
   summary: 'Training steps: tokens/s, seconds by phase, peak memory, share of the measured peak.',
-  options: {
-    ...MODEL,
-    ...ROW_OPTIONS,
-    losses: { type: 'string', default: 'full,completion', help: 'Which tokens are learnt: full, completion or both.' },
-    steps: { type: 'string', default: '4', help: 'Optimizer steps, the warm-up included; one more is profiled.' },
-    warmup: { type: 'string', default: '1', help: 'First steps that do not count: they pay for memory.' },
-    batch: { type: 'string', default: '2', help: 'Sequences of a micro-batch.' },
-    accumulation: { type: 'string', default: '8', help: 'Micro-batches of a step.' },
-    sequences: { type: 'string', default: '0', help: 'Sequences of a step, in place of --accumulation.' },
-    'tokens-per-pass': {
-      type: 'string',
-      default: '0',
-      help: 'Merge micro-batches up to so many tokens; 0: one a pass.',
-    },
-    recompute: { type: 'string', default: 'elementwise', help: 'Make again in backward: none, elementwise or blocks.' },
-    precision: { type: 'string', default: '', help: 'amp, bf16 (no float32 masters) or fp32, in place of --dtype.' },
-    ...PLACE,
-  },
+  options: OPTIONS,
   short: { steps: '2', sequences: '8' },
 
   async run(options, { note, machine, signal, earlier }) {
@@ -36,7 +38,7 @@ export const train = {
     const model = await modelFolder(options.model, note);
     const config = await modelConfig(model);
     const results = [];
-    for (const loss of losses.split(',')) {
+    for (const loss of chosen('--losses', losses, LOSSES)) {
       const file = await rowsFile({ rows, dataset, tokenizer }, { loss, config });
       const measured = await runWorker('train.mjs', { ...settings, model, rows: file, profile: true }, { signal });
       const where = { device: options.device, dtype: measured.settings.dtype };
@@ -48,18 +50,27 @@ export const train = {
   },
 };
 
-/** One loss's result. `limits` are null where the kernels suite has not measured them. */
+/**
+ * One loss's result.
+ * @param {string} loss
+ * @param {import('../workers/train.mjs').Printed} measured
+ * @param {import('@gemmatune/engine').ModelConfig} config
+ * @param {Awaited<ReturnType<typeof measuredLimits>>} limits null where the kernels suite has not measured them
+ */
 function summary(loss, measured, config, limits) {
-  const { steps, profile, settings } = measured;
+  const { steps, settings } = measured;
+  const profile = /** @type {NonNullable<typeof measured.profile>} */ (measured.profile); // it was asked for
   const timed = steps.length > Number(settings.warmup) ? steps.slice(Number(settings.warmup)) : steps;
   const rates = timed.map(({ passes, supervised, seconds }) => {
     const lengths = passes.flatMap((pass) => pass.lengths);
     return stepFlops(config, lengths, supervised).total / seconds;
   });
-  const floor = ({ passes }) => {
-    const ops = stepOps(config, passes, DESIGNS[limits.design]);
-    return wholeStep(modelPhases(ops, limits.rates)).floorSeconds;
-  };
+  const shares =
+    limits &&
+    timed.map(({ passes, seconds }) => {
+      const ops = stepOps(config, passes, DESIGNS[limits.design]);
+      return wholeStep(modelPhases(ops, limits.rates)).floorSeconds / seconds;
+    });
   return {
     loss,
     device: settings.device,
@@ -80,7 +91,7 @@ function summary(loss, measured, config, limits) {
     flopsPerSecond: median(rates),
     peakFlopsPerSecond: limits?.rates.products ?? null,
     mfu: limits && median(rates) / limits.rates.products,
-    rooflineShare: limits && median(timed.map((step) => floor(step) / step.seconds)),
+    rooflineShare: shares && median(shares),
     launchesPerStep: settings.device === 'cpu' ? null : profile.ops.reduce((sum, { launches }) => sum + launches, 0),
     phases: phaseSeconds(profile.ops),
     profiledStepSeconds: profile.seconds,
@@ -89,6 +100,7 @@ function summary(loss, measured, config, limits) {
   };
 }
 
+/** @param {ReturnType<typeof summary>} result */
 function describe({ loss, tokensPerSecond, stepSeconds, peakBytes, mfu, phases }) {
   const share = mfu === null ? '' : `, ${(mfu * 100).toFixed(0)} % of the peak`;
   const parts = Object.entries(phases).map(([phase, seconds]) => `${phase} ${seconds.toFixed(2)}`);

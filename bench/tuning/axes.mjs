@@ -28,22 +28,28 @@ const AUTOMATIC = 'automatic';
 const LEAST_PASS = 1024;
 
 /**
- * @param {object} place
- * @param {string} place.device `cpu`, `cuda:0`, …
- * @param {number} place.cores
- * @param {string} place.instructionSet the CPU's, as the engine names it: `avx512+amx-bf16`
- * @param {boolean} place.fastBfloat16 what `dtype auto` goes by
- * @param {'sm75' | 'sm80' | undefined} place.path kernels of the GPU
- * @param {{ batch: number, sequences: number, tokens: number }} trial the micro-batch to start from; sequences and tokens of an update as
- *   trials run it
- * @returns {Space}
+ * @typedef {object} Place
+ * @property {string} device `cpu`, `cuda:0`, …
+ * @property {number} cores
+ * @property {string} instructionSet the CPU's, as the engine names it: `avx512+amx-bf16`
+ * @property {boolean} fastBfloat16 what `dtype auto` goes by
+ * @property {'sm75' | 'sm80'} [path] kernels of the GPU
+ *
+ * @typedef {object} Start
+ * @property {number} batch the micro-batch to start from
+ * @property {number} sequences of an update as trials run it
+ * @property {number} tokens of such an update
  */
+
+/** @param {Place} place @param {Start} trial @returns {Space} */
 export function spaceOf(place, trial) {
   return place.device === 'cpu' ? cpuSpace(place, trial) : gpuSpace(place, trial);
 }
 
+/** @param {Place} place @param {Start} trial @returns {Space} */
 function cpuSpace({ cores, instructionSet, fastBfloat16 }, { batch, sequences, tokens }) {
   const environments = cpuKernels(instructionSet);
+  /** @type {Setting} */
   const start = {
     dtype: fastBfloat16 ? 'bfloat16' : 'float32',
     threads: cores,
@@ -53,6 +59,7 @@ function cpuSpace({ cores, instructionSet, fastBfloat16 }, { batch, sequences, t
     recompute: 'elementwise',
   };
   // What differs from machine to machine comes first: the defaults of the others are seldom beaten.
+  /** @type {Axis[]} */
   const axes = [
     { name: 'batch', directions: ({ batch }) => [divisors(batch, sequences, 1), divisors(batch, sequences, -1)] },
     { name: 'tokensPerPass', directions: ({ tokensPerPass }) => [doubles(tokensPerPass ?? LEAST_PASS / 2, tokens)] },
@@ -64,14 +71,18 @@ function cpuSpace({ cores, instructionSet, fastBfloat16 }, { batch, sequences, t
   return { start, axes, environments };
 }
 
+/** @param {Place} place @param {Start} trial @returns {Space} */
 function gpuSpace({ path }, { batch, tokens }) {
+  /** @type {Space['environments']} */
   const environments = {
     [AUTOMATIC]: {},
     cuBLASLt: { GEMMATUNE_CUBLASLT: '1' },
     ...(path === 'sm80' && { sm75: { GEMMATUNE_GPU: 'sm75' } }),
   };
   // Micro-batches are merged into passes there, so that their size decides nothing.
+  /** @type {Setting} */
   const start = { dtype: 'bfloat16', threads: 0, kernels: AUTOMATIC, batch, tokensPerPass: null, recompute: 'none' };
+  /** @type {Axis[]} */
   const axes = [
     { name: 'tokensPerPass', directions: ({ tokensPerPass }) => [halves(tokensPerPass ?? 2 * tokens, LEAST_PASS)] },
     { name: 'recompute', directions: recomputeDirections },
@@ -87,12 +98,17 @@ function gpuSpace({ path }, { batch, tokens }) {
 }
 
 const MODES = ['none', 'elementwise', 'blocks'];
+/** @param {Setting} setting */
 const recomputeDirections = ({ recompute }) => [
   MODES.slice(MODES.indexOf(recompute) + 1),
   MODES.slice(0, MODES.indexOf(recompute)).reverse(),
 ];
 
-/** Kernel families from the CPU's own downwards; one that is named has no bfloat16 and no tile instructions. */
+/**
+ * Kernel families from the CPU's own downwards; one that is named has no bfloat16 and no tile instructions.
+ * @param {string} instructionSet
+ * @returns {Space['environments']}
+ */
 function cpuKernels(instructionSet) {
   const [own, products] = instructionSet.split('+');
   const families = FAMILIES.slice(FAMILIES.indexOf(own) + (products === undefined ? 1 : 0));
@@ -104,21 +120,23 @@ function cpuKernels(instructionSet) {
 }
 const FAMILIES = ['avx512', 'avx2', 'portable'];
 
-/** n/2, n/4, … down to `least`, whole numbers. */
+/** n/2, n/4, … down to `least`, whole numbers. @param {number} n */
 function halves(n, least = 1) {
+  /** @type {number[]} */
   const values = [];
   for (let value = Math.floor(n / 2); value >= least; value = Math.floor(value / 2)) values.push(value);
   return values;
 }
 
-/** 2n, 4n, … up to `most`. */
+/** 2n, 4n, … up to `most`. @param {number} n @param {number} most */
 function doubles(n, most) {
+  /** @type {number[]} */
   const values = [];
   for (let value = 2 * n; value <= most; value *= 2) values.push(value);
   return values;
 }
 
-/** Divisors of `n` above (1) or below (-1) `from`, the nearest first. */
+/** Divisors of `n` above (1) or below (-1) `from`, the nearest first. @param {number} from @param {number} n @param {1 | -1} sign */
 function divisors(from, n, sign) {
   const all = Array.from({ length: n }, (_, i) => i + 1).filter((each) => n % each === 0 && sign * (each - from) > 0);
   return sign > 0 ? all : all.reverse();

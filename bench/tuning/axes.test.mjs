@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { spaceOf } from './axes.mjs';
 
+/** @param {string} instructionSet */
 const cpu = (instructionSet, cores = 8) => ({
   device: 'cpu',
   cores,
@@ -8,8 +9,9 @@ const cpu = (instructionSet, cores = 8) => ({
   fastBfloat16: instructionSet.includes('bf16'),
 });
 const trial = { batch: 2, sequences: 16, tokens: 4432 };
+/** @param {import('./axes.mjs').Space} space @param {string} name @param {Partial<import('./axes.mjs').Setting>} changes */
 const values = ({ start, axes }, name, changes = {}) =>
-  axes.find((axis) => axis.name === name).directions({ ...start, ...changes });
+  axes.find((axis) => axis.name === name)?.directions({ ...start, ...changes });
 
 describe('settings of a CPU', () => {
   const space = spaceOf(cpu('avx512+amx-bf16'), trial);

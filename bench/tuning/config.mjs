@@ -37,5 +37,5 @@ export async function writeConfig(path, config) {
  */
 export function commandOf(path, environment) {
   const variables = Object.entries(environment).map(([name, value]) => `${name}=${value} `);
-  return `${variables.join('')}npx pnpm gemmatune finetune --config ${path} --model MODEL --train ROWS --output-dir DIR`;
+  return `${variables.join('')}npx gemmatune finetune --config ${path} --model MODEL --train ROWS --output-dir DIR`;
 }

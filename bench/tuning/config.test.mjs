@@ -8,6 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { commandOf, configOf, writeConfig } from './config.mjs';
 
 const run = { device: 'cpu', sequences: 16, cores: 8 };
+/** @type {import('./axes.mjs').Setting} */
 const setting = {
   dtype: 'float32',
   threads: 4,
@@ -26,6 +27,7 @@ const config = {
   recompute: 'elementwise',
 };
 
+/** @type {string} */
 let folder;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'gemmatune-tuned-'));
@@ -49,7 +51,7 @@ describe('configOf', () => {
   });
 
   it('is taken by gemmatune finetune as it is', async () => {
-    const at = (...parts) => join(folder, ...parts);
+    const at = (/** @type {string[]} */ ...parts) => join(folder, ...parts);
     const golden = new URL('../../test/golden/tiny/', import.meta.url);
     await mkdir(at('model'));
     for (const name of ['config.json', 'model.safetensors'])
@@ -76,6 +78,6 @@ it('writeConfig replaces an older file, whole', async () => {
 
 it('commandOf puts the environment in front', () => {
   expect(commandOf('tuned.json', { GEMMATUNE_AMX: '0' })).toBe(
-    'GEMMATUNE_AMX=0 npx pnpm gemmatune finetune --config tuned.json --model MODEL --train ROWS --output-dir DIR',
+    'GEMMATUNE_AMX=0 npx gemmatune finetune --config tuned.json --model MODEL --train ROWS --output-dir DIR',
   );
 });

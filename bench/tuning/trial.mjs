@@ -1,5 +1,6 @@
 import { runWorker } from '../measure/child.mjs';
 import { peakBytesOf } from '../measure/memory.mjs';
+import { messageOf } from '../measure/message.mjs';
 
 /**
  * One setting, measured by a training worker of its own.
@@ -13,7 +14,7 @@ import { peakBytesOf } from '../measure/memory.mjs';
  * @param {Record<string, string>} run.environment variables of the setting's kernels
  * @param {AbortSignal} [run.signal]
  * @param {number} run.limitSeconds after which it is ended
- * @returns {Promise<import('./search.mjs').Trial>} a failure is told in `problem`
+ * @returns {Promise<import('./tried.mjs').Trial>} a failure is told in `problem`
  */
 export async function trial({ dtype, threads, batch, tokensPerPass, recompute }, run) {
   const { model, rows, device, sequences, steps, environment, signal, limitSeconds } = run;
@@ -46,12 +47,13 @@ export async function trial({ dtype, threads, batch, tokensPerPass, recompute },
       busy: null,
       losses: [],
       ended,
-      problem: ended ? `ended after ${Math.round(seconds())} s: far slower` : error.message,
+      problem: ended ? `ended after ${Math.round(seconds())} s: far slower` : messageOf(error),
     };
   }
 }
 
+/** @param {readonly { seconds: number, cpuSeconds: number }[]} steps @param {number} threads */
 function busyShare(steps, threads) {
-  const sum = (field) => steps.reduce((total, step) => total + step[field], 0);
+  const sum = (/** @type {'seconds' | 'cpuSeconds'} */ field) => steps.reduce((total, step) => total + step[field], 0);
   return sum('cpuSeconds') / sum('seconds') / threads;
 }

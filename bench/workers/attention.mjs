@@ -5,6 +5,7 @@ import { IGNORE } from '@gemmatune/data';
 import { Model } from '@gemmatune/engine';
 import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
 import { CONFIG_270M } from '../measure/model.mjs';
+import { placeOf } from '../measure/options.mjs';
 
 const { values: a } = parseArgs({
   options: {
@@ -19,10 +20,14 @@ const { values: a } = parseArgs({
   },
 });
 const tokens = Number(a.tokens);
-const layerTypes = a.layers.split(',').map((kind) => `${kind}_attention`);
+/** The engine refuses other kinds. */
+const layerTypes = /** @type {import('@gemmatune/engine').ModelConfig['layerTypes']} */ (
+  a.layers.split(',').map((kind) => `${kind}_attention`)
+);
 const config = { ...CONFIG_270M, vocabSize: Number(a['vocab-size']), numLayers: layerTypes.length, layerTypes };
 const model = await Model.create(config, {
-  ...{ dtype: a.dtype, device: a.device, threads: Number(a.threads), recompute: a.recompute },
+  ...placeOf(a),
+  recompute: /** @type {import('@gemmatune/engine').Recompute} */ (a.recompute),
   trainable: true,
   seed: 1,
 });
@@ -36,6 +41,7 @@ const cpu = process.cpuUsage();
 const { lossSum, targets: learnt } = await model.accumulate({ tokens: ids, targets, starts: Int32Array.of(0, tokens) });
 const seconds = (performance.now() - began) / 1e3;
 const { user, system } = process.cpuUsage(cpu);
+/** @typedef {typeof result} Printed */
 const result = {
   settings: { ...a, dtype: model.dtype },
   tokens,

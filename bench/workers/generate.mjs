@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { Model, systemInfo } from '@gemmatune/engine';
 import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
 import { modelConfig, modelFolder } from '../measure/model.mjs';
+import { placeOf } from '../measure/options.mjs';
 import { readRows, workloadRows } from '../measure/workload.mjs';
 
 const { values: a } = parseArgs({
@@ -37,9 +38,11 @@ const prompts = rows.slice(0, Number(a.prompts)).map(({ inputIds, labels }) =>
 );
 
 const baselineBytes = residentBytes();
-const model = await Model.load(folder, { dtype: a.dtype, device: a.device, threads: Number(a.threads) });
+const model = await Model.load(folder, placeOf(a));
+/** @param {Int32Array[]} some @param {number} maxNewTokens */
 const generate = (some, maxNewTokens) =>
   model.generate(some, { maxNewTokens, stopIds: [], batchSize: Number(a.batch) });
+/** @param {number} maxNewTokens */
 async function timed(maxNewTokens) {
   const start = performance.now();
   const ids = await generate(prompts, maxNewTokens);
@@ -49,7 +52,8 @@ async function timed(maxNewTokens) {
 await generate(prompts.slice(0, 1), 2); // touches the weights
 const prefillSeconds = [];
 const seconds = [];
-let ids;
+/** @type {Int32Array[]} */
+let ids = [];
 for (let i = 0; i < Number(a.repeat); i++) {
   prefillSeconds.push((await timed(1)).seconds);
   const whole = await timed(newTokens);
@@ -59,21 +63,21 @@ for (let i = 0; i < Number(a.repeat); i++) {
 const peak = peakResidentBytes();
 const memory = model.memory();
 await model.dispose();
-console.log(
-  JSON.stringify({
-    peer: 'gemmatune',
-    settings: { ...a, dtype: model.dtype, prompts: prompts.length },
-    promptTokens: prompts.reduce((sum, { length }) => sum + length, 0),
-    newTokens: ids.reduce((sum, { length }) => sum + length, 0),
-    /** Of one new token a prompt. */
-    prefillSeconds,
-    /** Of all, prefill included. */
-    seconds,
-    peakResidentBytes: peak,
-    peakMinusBaselineBytes: peak - baselineBytes,
-    memory,
-    ...(a.ids ? { ids: ids.map((each) => [...each]) } : {}),
-    instructionSet: systemInfo().instructionSet,
-    node: process.version,
-  }),
-);
+/** @typedef {typeof result} Printed */
+const result = {
+  peer: 'gemmatune',
+  settings: { ...a, dtype: model.dtype, prompts: prompts.length },
+  promptTokens: prompts.reduce((sum, { length }) => sum + length, 0),
+  newTokens: ids.reduce((sum, { length }) => sum + length, 0),
+  /** Of one new token a prompt. */
+  prefillSeconds,
+  /** Of all, prefill included. */
+  seconds,
+  peakResidentBytes: peak,
+  peakMinusBaselineBytes: peak - baselineBytes,
+  memory,
+  ids: a.ids ? ids.map((each) => [...each]) : undefined,
+  instructionSet: systemInfo().instructionSet,
+  node: process.version,
+};
+console.log(JSON.stringify(result));

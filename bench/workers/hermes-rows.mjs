@@ -19,8 +19,8 @@ const AFTER_TOOLS =
 
 const { values: a } = parseArgs({
   options: {
-    rows: { type: 'string' },
-    out: { type: 'string' },
+    rows: { type: 'string', default: '0' },
+    out: { type: 'string', default: '' },
     dataset: { type: 'string', default: '' },
   },
 });
@@ -29,7 +29,9 @@ const lines = await linesOf(a.dataset === '' ? QUICKSTART : a.dataset);
 const rows = a.dataset === '' ? lines.map((line) => JSON.stringify(hermesRow(JSON.parse(line)))) : lines;
 let bytes = 0;
 await pipeline(Readable.from(repeated(Number(a.rows))), createWriteStream(a.out));
-console.log(JSON.stringify({ rows: Number(a.rows), different: rows.length, bytes }));
+/** @typedef {typeof result} Printed */
+const result = { rows: Number(a.rows), different: rows.length, bytes };
+console.log(JSON.stringify(result));
 
 async function linesOf(file) {
   return (await readFile(file, 'utf8')).split('\n').filter((line) => line.trim() !== '');

@@ -2,33 +2,33 @@
 import { parseArgs } from 'node:util';
 import { Model } from '@gemmatune/engine';
 import { peakResidentBytes } from '../measure/memory.mjs';
+import { placeOf } from '../measure/options.mjs';
 
 const { values: a } = parseArgs({
   options: {
-    model: { type: 'string' },
+    model: { type: 'string', default: '' },
     trainable: { type: 'boolean', default: false },
     dtype: { type: 'string', default: 'auto' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string', default: '0' },
   },
 });
-const { model: folder, threads, ...options } = a;
 const cpuBefore = process.cpuUsage();
 const began = performance.now();
-const model = await Model.load(folder, { ...options, threads: Number(threads) });
+const model = await Model.load(a.model, { ...placeOf(a), trainable: a.trainable });
 const seconds = (performance.now() - began) / 1e3;
 const cpu = process.cpuUsage(cpuBefore);
 const { dtype } = model;
 const parameters = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
 await model.dispose();
-console.log(
-  JSON.stringify({
-    seconds,
-    userSeconds: cpu.user / 1e6,
-    systemSeconds: cpu.system / 1e6,
-    dtype,
-    trainable: a.trainable,
-    parameters,
-    peakBytes: peakResidentBytes(),
-  }),
-);
+/** @typedef {typeof result} Printed */
+const result = {
+  seconds,
+  userSeconds: cpu.user / 1e6,
+  systemSeconds: cpu.system / 1e6,
+  dtype,
+  trainable: a.trainable,
+  parameters,
+  peakBytes: peakResidentBytes(),
+};
+console.log(JSON.stringify(result));

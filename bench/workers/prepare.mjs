@@ -11,11 +11,12 @@ import { encodeEach, encodeRows, prepareFiles, readTrainingRows } from '@gemmatu
 import { renderToolRow } from '@gemmatune/template';
 import { Tokenizer } from '@gemmatune/tokenizer';
 import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
+import { chosen } from '../measure/options.mjs';
 import { median } from '../measure/statistics.mjs';
 
 const { values: a } = parseArgs({
   options: {
-    stage: { type: 'string' },
+    stage: { type: 'string', default: '' },
     dataset: { type: 'string', default: '' },
     out: { type: 'string', default: '' },
     rows: { type: 'string', default: '' },
@@ -24,10 +25,17 @@ const { values: a } = parseArgs({
   },
 });
 const STAGES = { prepare, tokenize, encode, tokenizer: tokenizerAlone };
-if (!Object.hasOwn(STAGES, a.stage))
-  throw new Error(`--stage: found '${a.stage}', expected one of ${Object.keys(STAGES).join(', ')}`);
+/**
+ * @typedef {typeof STAGES} Stages
+ * @typedef {{ startBytes: number, peakBytes: number }} Memory
+ */
+/**
+ * @template {keyof Stages} Stage
+ * @typedef {Awaited<ReturnType<Stages[Stage]>> & Memory} Printed
+ */
+const [stage] = chosen('--stage', a.stage, /** @type {(keyof Stages)[]} */ (Object.keys(STAGES)));
 const startBytes = residentBytes();
-const result = await STAGES[a.stage]();
+const result = await STAGES[stage]();
 console.log(JSON.stringify({ ...result, startBytes, peakBytes: peakResidentBytes() }));
 
 async function prepare() {
@@ -63,17 +71,20 @@ async function tokenizerAlone() {
   const cached = [await load(), await load(), await load()];
   await rm(cacheFolder, { recursive: true });
 
+  /** @type {string[]} */
   const texts = [];
-  for await (const { row } of readTrainingRows(a.rows))
-    texts.push(
-      renderToolRow(row)
-        .map(({ text }) => text)
-        .join(''),
-    );
+  for await (const { row } of readTrainingRows(a.rows)) {
+    if (!('tool_name' in row)) throw new Error(`${a.rows}: found another row, expected function calls`);
+    const parts = renderToolRow(row).map(({ text }) => text);
+    texts.push(parts.join(''));
+  }
   const { value: tokenizer } = first;
   const encodeAll = () => texts.map((text) => tokenizer.encode(text, { addSpecialTokens: false }));
   const cold = await timed(encodeAll);
-  const [warm, decoded] = [[], []];
+  /** @type {number[]} */
+  const warm = [];
+  /** @type {number[]} */
+  const decoded = [];
   for (let pass = 0; pass < Number(a.passes); pass++) {
     warm.push((await timed(encodeAll)).seconds);
     decoded.push((await timed(() => cold.value.map((ids) => tokenizer.decode(ids)))).seconds);
@@ -93,6 +104,10 @@ async function encodeOptions() {
   return { tokenizer: await Tokenizer.load(a.tokenizer) };
 }
 
+/**
+ * @template Value
+ * @param {() => Value | Promise<Value>} work
+ */
 async function timed(work) {
   const began = performance.now();
   const cpuBefore = process.cpuUsage();

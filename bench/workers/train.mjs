@@ -7,6 +7,7 @@ import { Group, Model, systemInfo } from '@gemmatune/engine';
 import { passesOf } from '@gemmatune/train';
 import { peakResidentBytes, residentBytes } from '../measure/memory.mjs';
 import { modelConfig, modelFolder, reducedConfig } from '../measure/model.mjs';
+import { placeOf } from '../measure/options.mjs';
 import { median } from '../measure/statistics.mjs';
 import { readRows, workloadRows } from '../measure/workload.mjs';
 
@@ -22,7 +23,7 @@ const { values: a } = parseArgs({
     sequences: { type: 'string', default: '0' }, // of one step, in place of accumulation; a batch holds no more
     'tokens-per-pass': { type: 'string', default: '0' }, // 0 = a pass is a micro-batch
     recompute: { type: 'string', default: 'elementwise' },
-    precision: { type: 'string', default: '' }, // amp, bf16 (no float32 masters), fp32; in place of dtype
+    precision: { type: 'string', default: '' }, // in place of dtype
     dtype: { type: 'string', default: 'auto' },
     device: { type: 'string', default: 'cpu' },
     threads: { type: 'string', default: '0' },
@@ -38,9 +39,11 @@ const { values: a } = parseArgs({
     wire: { type: 'string', default: 'float32' },
   },
 });
+/** @param {keyof typeof a} name */
 const number = (name) => Number(a[name]);
+/** @type {Record<string, import('@gemmatune/engine').ModelOptions>} bf16: no float32 masters */
 const PRECISIONS = {
-  '': { dtype: a.dtype },
+  '': {},
   amp: { dtype: 'bfloat16' },
   bf16: { dtype: 'bfloat16', masterWeights: false },
   fp32: { dtype: 'float32' },
@@ -56,8 +59,10 @@ if (!Number.isInteger(gradientAccumulation))
 const { model, rows, baselineBytes } = await prepare();
 const [rank, ranks] = [number('rank'), number('world-size')];
 const group = ranks > 1 ? await Group.join({ rank, size: ranks, address: a.address }) : null;
-const collectives = group && (await model.share(group, { sharded: !a.whole, wire: a.wire })).collectives;
+const wire = /** @type {import('@gemmatune/engine').DTypeName} */ (a.wire);
+const collectives = group && (await model.share(group, { sharded: !a.whole, wire })).collectives;
 const steps = [];
+/** @type {number[]} */
 const losses = [];
 for (let step = 1; step <= number('steps'); step++) {
   const { loss, ...measured } = await timedStep(step);
@@ -68,6 +73,7 @@ const peak = peakResidentBytes();
 const memory = model.memory();
 
 const timed = steps.length > number('warmup') ? steps.slice(number('warmup')) : steps;
+/** @typedef {typeof result} Printed */
 const result = {
   peer: 'gemmatune',
   settings: { ...a, batch: batchSize, accumulation: gradientAccumulation, sequences, dtype: model.dtype },
@@ -85,7 +91,12 @@ const result = {
   instructionSet: systemInfo().instructionSet,
   node: process.version,
 };
-group?.leave();
+if (group) {
+  // Weights that the others updated are still on their way: a rank that left now would fail those that wait for its part.
+  await model.completeCopies();
+  await group.gather('the end', new Uint8Array());
+  group.leave();
+}
 await model.dispose();
 console.log(JSON.stringify(result));
 
@@ -95,20 +106,16 @@ async function prepare() {
   const folder = reduced ? a.model : await modelFolder(a.model);
   const config = reducedConfig(await modelConfig(folder), number('layers'), number('vocab-size'));
   const { vocabSize, maxPositionEmbeddings: maxTokens } = config;
-  const rows = a.rows ? await readRows(a.rows) : await workloadRows({ loss: a.loss, vocabSize, maxTokens });
-  const options = {
-    ...PRECISIONS[a.precision],
-    trainable: true,
-    device: a.device,
-    threads: number('threads'),
-    recompute: a.recompute,
-  };
+  const loss = /** @type {import('../measure/workload.mjs').Loss} */ (a.loss);
+  const rows = a.rows ? await readRows(a.rows) : await workloadRows({ loss, vocabSize, maxTokens });
+  const recompute = /** @type {import('@gemmatune/engine').Recompute} */ (a.recompute);
+  const options = { ...placeOf(a), ...PRECISIONS[a.precision], trainable: true, recompute };
   const baselineBytes = residentBytes();
   const model = reduced ? await Model.create(config, { ...options, seed: 1 }) : await Model.load(folder, options);
   return { model, rows, baselineBytes };
 }
 
-/** The rows of step `step` (from 1), micro-batch by micro-batch; epochs follow each other. */
+/** The rows of step `step` (from 1), micro-batch by micro-batch; epochs follow each other. @param {number} step */
 function microBatches(step) {
   const updatesPerEpoch = Math.ceil(Math.ceil(rows.length / batchSize) / gradientAccumulation);
   const epoch = Math.floor((step - 1) / updatesPerEpoch);
@@ -119,10 +126,11 @@ function microBatches(step) {
   }));
 }
 
+/** @param {number} step */
 async function timedStep(step) {
   const all = microBatches(step);
   const own = all.filter((_, batch) => batch % ranks === rank);
-  const passes = passesOf(own, number('tokens-per-pass') || null);
+  const passes = passesOf(own, number('tokens-per-pass') || null, null);
   const before = model.traffic();
   const start = performance.now();
   const cpu = process.cpuUsage();
@@ -159,12 +167,13 @@ async function timedStep(step) {
   };
 }
 
+/** @param {import('@gemmatune/engine').Traffic} before */
 function since(before) {
   const now = model.traffic();
   return Object.fromEntries(Object.entries(now).map(([name, value]) => [name, value - before[name]]));
 }
 
-/** The first token of a row is not predicted. */
+/** The first token of a row is not predicted. @param {ReturnType<typeof microBatches>} batches */
 function targetsOf(batches) {
   const labels = batches.flatMap(({ rows }) => rows.map((row) => row.labels.subarray(1)));
   return labels.reduce((sum, row) => sum + row.filter((label) => label !== -100).length, 0);

@@ -1,5 +1,5 @@
 // gpu_plan [--as T4|A100|A10|L4|H200] [--level sm75|sm80] [filter ...]: what each call of ops_bench would launch on a GPU that is not there, one JSON line
-// each. Nothing runs: it is linked with gpu/dry_run.cpp. scripts/kernel-gates.mjs reads it.
+// each, after a line of the sizes that the backend cuts work by. Nothing runs: it is linked with gpu/dry_run.cpp. scripts/kernel-gates.mjs reads it.
 #include <algorithm>
 #include <cstdio>
 #include <string>
@@ -7,6 +7,9 @@
 
 #include "bench/cases.h"
 #include "gpu/dry_run.h"
+#include "model/head.h"
+#include "ops/cross_entropy/gpu.h"
+#include "ops/matmul/gpu.h"
 
 using namespace gt;
 using namespace gt::bench;
@@ -53,6 +56,8 @@ int main(int argc, char** argv) {
     else if (option.rfind("--", 0) != 0) filters.push_back(option);
     else return std::fprintf(stderr, "gpu_plan: %s %s is unknown, expected --as T4|A100|A10|L4|H200, --level sm75|sm80, or the start of an op's name\n", option.c_str(), value.c_str()), 2;
   }
+  std::printf("{\"hostLogits\":%lld,\"gpuLogits\":%lld,\"vocabularyChunk\":%lld,\"sumTile\":%lld,\"sumBlocks\":%lld,\"sumTokens\":%lld}\n", (long long)kHostLogits, (long long)kGpuLogits, (long long)gpu::kVocabularyChunk,
+              (long long)gpu::kSumTile, (long long)gpu::kSumBlocks, (long long)gpu::kSumTokens);
   try {
     plan(filters, level);
     return 0;

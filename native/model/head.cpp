@@ -11,12 +11,8 @@
 
 namespace gt {
 
-// Logits held at once. Larger chunks read and write the embedding's gradient less often: at 262,144 x 640 that is 1.3 GB of
-// traffic a chunk, as much time as 500 rows of arithmetic on a fast CPU, as 1,500 on a T4.
-static int64_t logit_bytes(const Device& device) { return int64_t(device.on_host() ? 256 : 1024) << 20; }
-
 // V: logits of a row.
-static int64_t most_rows(const Device& device, int64_t V, DType dtype) { return std::max<int64_t>(16, logit_bytes(device) / (V * size_of(dtype))); }
+static int64_t most_rows(const Device& device, int64_t V, DType dtype) { return std::max<int64_t>(16, (device.on_host() ? kHostLogits : kGpuLogits) / (V * size_of(dtype))); }
 
 // Rows of a chunk: even chunks, no small last one.
 static int64_t chunk_rows(int64_t R, int64_t most) {

@@ -107,7 +107,8 @@ async function compile(folder, file, target) {
     const names = demangle(mangled);
     return Object.fromEntries(mangled.map((name, i) => [names[i], { ...resources[name], ...code[name] }]));
   } catch (error) {
-    const why = `${error.stdout ?? ''}${error.stderr ?? ''}` || error.message;
+    const { stdout, stderr, message } = /** @type {import('node:child_process').ExecFileException} */ (error);
+    const why = `${stdout ?? ''}${stderr ?? ''}` || message;
     const lines = why.split('\n').filter((line) => line.trim() && !/^ptxas info|bytes stack frame/.test(line));
     throw new Error(`${file} for ${target === 'ptx' ? 'PTX' : `sm_${target}`}:\n${demangleAll(lines.join('\n'))}`);
   } finally {
@@ -130,7 +131,7 @@ export async function measureKernels(folder, cache, nvcc) {
       if (!existsSync(kept)) writeFileSync(kept, JSON.stringify(await compile(folder, job.file, job.target)));
       results[i] = JSON.parse(readFileSync(kept, 'utf8'));
     } catch (error) {
-      failures.push(error.message);
+      failures.push(/** @type {Error} */ (error).message);
     }
   });
   const worker = async () => {

@@ -1,7 +1,10 @@
 // How many blocks of a kernel one multiprocessor holds, by the rules of the CUDA toolkit's cuda_occupancy.h.
 
 const KIB = 1024;
-/** sharedPerBlock: with the opt-in. reserved: of every block's shared memory, for the driver. */
+/**
+ * sharedPerBlock: with the opt-in. reserved: of every block's shared memory, for the driver.
+ * @type {Record<number, { threads: number, blocks: number, shared: number, sharedPerBlock: number, unit: number, reserved: number }>}
+ */
 const LIMITS = {
   75: { threads: 1024, blocks: 16, shared: 64 * KIB, sharedPerBlock: 64 * KIB, unit: 256, reserved: 0 },
   80: { threads: 2048, blocks: 32, shared: 164 * KIB, sharedPerBlock: 163 * KIB, unit: 128, reserved: KIB },
@@ -16,7 +19,7 @@ const roundUp = (n, unit) => Math.ceil(n / unit) * unit;
 
 /**
  * Blocks per multiprocessor and the share of its threads that they are; 0 blocks: the kernel cannot be launched.
- * @param {75 | 80 | 86 | 89 | 90} arch
+ * @param {number} arch one of LIMITS
  * @param {{ registers: number; threads: number; shared: number }} kernel registers of a thread, threads of a block, bytes of shared
  *   memory of a block, static and dynamic
  */

@@ -20,7 +20,8 @@ export function run(command, args) {
 }
 
 /**
- * By card, the calls in order: { folder, op, shape, bytes, flops, completion, full, launches: [{ kernel, grid, threads, shared }] }.
+ * The sizes that the backend cuts work by; and by card, the calls in order: { folder, op, shape, bytes, flops, completion, full,
+ * launches: [{ kernel, grid, threads, shared }] }.
  * @param {string} build a configured build folder of native/, with CUDA
  */
 export function readPlans(build) {
@@ -30,15 +31,15 @@ export function readPlans(build) {
     if (!names.has(mangled)) names.set(mangled, demangle([mangled])[0]);
     return names.get(mangled);
   };
-  return Object.fromEntries(
+  let sizes = {}; // the same for all cards
+  const plans = Object.fromEntries(
     Object.keys(CARDS).map((card) => {
-      const calls = run(`${build}/gpu_plan`, ['--as', card])
-        .trim()
-        .split('\n')
-        .map((line) => JSON.parse(line))
-        .filter(({ op }) => op);
+      const lines = run(`${build}/gpu_plan`, ['--as', card]).trim().split('\n');
+      const [first, ...calls] = lines.map((line) => JSON.parse(line));
+      sizes = first;
       for (const { launches } of calls) for (const l of launches) l.kernel = readable(l.kernel);
       return [card, calls];
     }),
   );
+  return { sizes, plans };
 }

@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { cudaOption, decide } from './configuration.mjs';
 
 const NVCC = 'Cuda compilation tools, release 13.0, V13.0.88';
+/** @type {import('./configuration.mjs').Wanted} */
 const record = {
   source: '/checkout/native',
   options: { GEMMATUNE_CUDA: 'AUTO' },
@@ -10,6 +11,7 @@ const record = {
   compiler: 'c++ 12.2.0',
   nvcc: NVCC,
 };
+/** @type {import('./configuration.mjs').Configuration} */
 const before = {
   source: '/checkout/native',
   generator: 'Ninja',
@@ -21,7 +23,15 @@ const before = {
   record,
 };
 
-/** What follows where the folder or the wish differs so, and where these files are not there. */
+/**
+ * What follows where the folder or the wish differs so, and where these files are not there.
+ * @typedef {object} Change
+ * @property {Partial<import('./configuration.mjs').Configuration>} [folder]
+ * @property {Partial<import('./configuration.mjs').Wanted>} [wanted]
+ * @property {string[]} [gone]
+ */
+
+/** @param {Change} change */
 function step({ folder = {}, wanted = {}, gone = [] } = {}) {
   return decide({ ...before, ...folder }, { ...record, ...wanted }, (path) => !gone.includes(path));
 }

@@ -9,7 +9,8 @@ import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 
 const [folder, modelPath] = process.argv.slice(2);
-const { getLlama } = await import(pathToFileURL(createRequire(join(folder, 'package.json')).resolve('node-llama-cpp')));
+const { href } = pathToFileURL(createRequire(join(folder, 'package.json')).resolve('node-llama-cpp'));
+const { getLlama } = await import(href);
 const sequences = JSON.parse(await text(process.stdin));
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' });
 const model = await llama.loadModel({ modelPath });
@@ -18,8 +19,12 @@ const sequence = context.getSequence();
 const out = [];
 for (const ids of sequences) {
   await sequence.clearHistory();
-  const wanted = ids.map((id) => [id, { generateNext: { probabilities: true } }]);
+  const wanted = ids.map((/** @type {number} */ id) => [id, { generateNext: { probabilities: true } }]);
   const results = await sequence.controlledEvaluate(wanted);
-  out.push(ids.slice(1).map((id, t) => Math.log(results[t].next.probabilities.get(id))));
+  out.push(
+    ids
+      .slice(1)
+      .map((/** @type {number} */ id, /** @type {number} */ t) => Math.log(results[t].next.probabilities.get(id))),
+  );
 }
 process.stdout.write(`${JSON.stringify(out)}\n`);

@@ -2,9 +2,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { lineFile } from '../../bench/report/charts.mjs';
 import { groupBy } from '../../bench/report/group.mjs';
 import { table } from '../../bench/report/table.mjs';
+import { lineFile } from '../../packages/run/dist/report/index.js';
 import { readLines } from '../json-lines.mjs';
 import { writeParts } from '../page-parts.mjs';
 import { COMMON } from './trials.mjs';
@@ -67,7 +67,7 @@ for (const [group, members] of groups) {
     points: result.evalLoss.map(([x, y]) => ({ x, y })),
   }));
   const title = `${trial.data}, ${trial.rows} rows: loss of the evaluation rows`;
-  writeFileSync(join(pictures, `${group}.svg`), lineFile({ title, x: 'epoch', series }));
+  writeFileSync(join(pictures, `${group}.svg`), lineFile({ title, x: 'epoch', fromZero: true, series }));
   links.push(`![${title}](settings/${group}.svg)`);
 }
 

@@ -5,12 +5,14 @@
 //
 // DIR holds train.jsonl and eval.jsonl. A trial's rows are the first N of train.jsonl in an order drawn from its seed. Results: a line of JSON each,
 // appended when a trial is done, so a run that is stopped goes on where it was.
+/** @import { Trial } from './trials.mjs' */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { measured, words } from '../measured.mjs';
+import { Random } from '../quickstart/random.mjs';
 import { EVALUATION, LOSSES, STAGES } from './trials.mjs';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
@@ -25,40 +27,39 @@ const { values: given } = parseArgs({
     results: { type: 'string', default: join(root, 'bench/results/settings/trials.jsonl') },
   },
 });
-const folders = new Map(given.data.map((pair) => pair.split('=')));
+/** @type {Map<string, string>} */
+const folders = new Map(
+  given.data.map((pair) => {
+    const [name, folder] = pair.split('=');
+    return [name, folder];
+  }),
+);
 
 /** Rows and model of the trial that runs, or ran last. */
 const work = join(root, 'build/settings');
 
-const lines = (path) => readFileSync(path, 'utf8').trimEnd().split('\n');
-const keyOf = (trial) => JSON.stringify(Object.entries(trial).sort(([a], [b]) => (a < b ? -1 : 1)));
+const lines = (/** @type {string} */ path) => readFileSync(path, 'utf8').trimEnd().split('\n');
+const keyOf = (/** @type {Trial} */ trial) =>
+  JSON.stringify(Object.entries(trial).sort(([a], [b]) => (a < b ? -1 : 1)));
 
-/** mulberry32: numbers in [0, 1) from a seed. */
-function* numbers(seed) {
-  for (let a = seed >>> 0; ; ) {
-    a = (a + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(a ^ (a >>> 15), a | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    yield ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  }
-}
-
-/** The first `count` of `rows` after a shuffle. */
+/** The first `count` of `rows` after a shuffle. @param {string[]} rows @param {number} count @param {number} seed */
 function drawn(rows, count, seed) {
-  const random = numbers(seed);
+  const random = new Random(seed);
   const all = [...rows];
   for (let i = 0; i < count; i++) {
-    const at = i + Math.floor(random.next().value * (all.length - i));
+    const at = random.integer(i, all.length - 1);
     [all[i], all[at]] = [all[at], all[i]];
   }
   return all.slice(0, count);
 }
 
+/** @param {string} command @param {Record<string, unknown>} options */
 const gemmatune = (command, options) => measured(process.execPath, [program, command, ...words(options), '--json']);
 
+/** @param {Trial} trial */
 async function measure(trial) {
   const { data, rows, ...settings } = trial;
-  const folder = folders.get(data);
+  const folder = folders.get(data) ?? '';
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   const evalFile = join(folder, 'eval.jsonl');
@@ -72,6 +73,7 @@ async function measure(trial) {
     ...{ loggingSteps: 1, evalStrategy: 'steps', evalSteps: often, saveSteps: often },
     ...settings,
   });
+  /** @type {{ log_history: { epoch: number, loss?: number, eval_loss?: number }[] }} */
   const { log_history } = JSON.parse(readFileSync(join(outputDir, 'trainer_state.json'), 'utf8'));
   const { format } = settings;
   const asked = (model) => gemmatune('evaluate', { model, rows: evalFile, format, ...EVALUATION });

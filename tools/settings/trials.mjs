@@ -18,6 +18,15 @@ export const COMMON = {
   dtype: 'float32',
   seed: 1,
 };
+/** @typedef {ReturnType<typeof trial>} Trial */
+
+/**
+ * @param {string} data
+ * @param {number} rows
+ * @param {number} learningRate
+ * @param {number} numTrainEpochs
+ * @param {Partial<typeof COMMON>} more
+ */
 const trial = (data, rows, learningRate, numTrainEpochs, more = {}) => ({
   data,
   rows,

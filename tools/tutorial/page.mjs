@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { lineFile } from '../../bench/report/charts.mjs';
 import { table } from '../../bench/report/table.mjs';
+import { lineFile } from '../../packages/run/dist/report/index.js';
 import { readLines } from '../json-lines.mjs';
 import { writeParts } from '../page-parts.mjs';
 import { RUNS } from './runs.mjs';
@@ -90,7 +90,7 @@ for (const [file, title, key] of [
   ['loss.svg', 'Loss of each update', 'loss'],
   ['eval-loss.svg', 'Loss of the evaluation rows', 'eval_loss'],
 ])
-  writeFileSync(join(pictures, file), lineFile({ title, x: 'update', series: curve(key) }));
+  writeFileSync(join(pictures, file), lineFile({ title, x: 'update', fromZero: true, series: curve(key) }));
 
 const named = (...names) => names.map((name) => runs.find((run) => run.name === name)).filter(Boolean);
 const beside = (...names) => {

@@ -23,18 +23,34 @@ const { values: given, positionals } = parseArgs({
   allowPositionals: true,
   options: {
     base: { type: 'string', default: join(root, 'build/real-base') },
-    data: { type: 'string' },
+    data: { type: 'string', default: '' },
     python: { type: 'string', default: join(root, 'build/venv/bin/python') },
   },
 });
+if (given.data === '') throw new Error('--data is missing: the folder that prepare made');
 
 const train = join(given.data, 'train.jsonl');
 const evalRows = join(given.data, 'eval.jsonl');
 const partsFile = join(results, 'parts.jsonl');
+/** @param {string} command @param {Record<string, unknown>} options */
 const gemmatune = (command, options) => measured(process.execPath, [program, command, ...words(options), '--json']);
-const python = (...args) => measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args]);
+const python = (/** @type {string[]} */ ...args) =>
+  measured(given.python, [join(root, 'tools/tutorial/trl.py'), ...args]);
 
-/** Calls of a model folder for all evaluation rows, kept in `name`.calls.jsonl. */
+/**
+ * @typedef {{ trl?: string, gemmatune?: Record<string, unknown>, format: unknown, dtype: unknown }} How
+ *
+ * @typedef {{ seconds: number, cpuSeconds: number, peakBytes: number, metrics?: Record<string, number | null> } & Record<string, unknown>} Part
+ */
+
+/**
+ * Calls of a model folder for all evaluation rows, kept in `name`.calls.jsonl.
+ * @param {How} how
+ * @param {string} model
+ * @param {number} maxNewTokens
+ * @param {string} name
+ * @returns {Promise<Part>}
+ */
 async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
   const calls = join(results, `${name}.calls.jsonl`);
   if (trl === undefined) {
@@ -67,6 +83,7 @@ async function evaluate({ trl, format, dtype }, model, maxNewTokens, name) {
   return { ...took, metrics: { n_eval: predictions.length, ...score(predictions).metrics } };
 }
 
+/** @param {How} how @param {string} model @param {string} name @returns {Promise<Part>} */
 async function learn({ trl, gemmatune: options }, model, name) {
   const logFile = join(results, `${name}.log.jsonl`);
   if (trl === undefined) {
@@ -94,7 +111,7 @@ async function learn({ trl, gemmatune: options }, model, name) {
     logFile,
     log.map(({ seconds: _seconds, cpu_seconds: _cpu, ...row }) => row),
   );
-  const sum = (key) => log.reduce((total, row) => total + row[key], 0);
+  const sum = (/** @type {'seconds' | 'cpu_seconds'} */ key) => log.reduce((total, row) => total + row[key], 0);
   return {
     ...took,
     seconds: sum('seconds'),

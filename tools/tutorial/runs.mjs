@@ -20,7 +20,15 @@ const TUTORIAL = {
 
 const PLAIN = { ...TUTORIAL, compat: 'trl' };
 
-/** `baseline`: the run whose calls of the base are this one's too. */
+/**
+ * @typedef {object} Run
+ * @property {string} title
+ * @property {Record<string, unknown>} [gemmatune] by us: options of `gemmatune finetune`
+ * @property {string} [trl] by TRL: its precision
+ * @property {string} [baseline] the run whose calls of the base are this one's too
+ */
+
+/** @type {Record<string, Run>} */
 export const RUNS = {
   float32: { title: 'gemmatune', gemmatune: { ...PLAIN, dtype: 'float32' } },
   'trl-float32': { title: 'TRL', trl: 'fp32' },

@@ -7,9 +7,9 @@ export function decodeSection({ results }) {
   const runs = results.filter(({ what, tokensPerSecond }) => what && typeof tokensPerSecond === 'number');
   if (runs.length === 0) return null;
   const kinds = [...groupBy(runs, ({ what }) => what)];
-  const write = ({ device, dtype, batch, rows }) =>
+  const write = (/** @type {Record<string, any>} */ { device, dtype, batch, rows }) =>
     joined([batch && `batch ${batch}`, rows && `${number(rows)} rows`, device, dtype], ', ');
-  const chart = ([what, own]) => {
+  const chart = (/** @type {[what: string, own: Record<string, any>[]]} */ [what, own]) => {
     const names = labels(
       own.map(({ device, dtype, batch, rows }) => ({ device, dtype, batch, rows })),
       write,

@@ -1,7 +1,10 @@
 import { day, joined, number } from '../format.mjs';
 import { groupBy } from '../group.mjs';
 
-/** What is followed over time: the suite, the curve's title, which results, their value. */
+/**
+ * What is followed over time: the suite, the curve's title, which results, their value.
+ * @type {[suite: string, title: string, nameOf: (result: Record<string, any>) => string, field: string, unit?: number][]}
+ */
 const FOLLOWED = [
   ['train', 'training, tokens/s', ({ loss, device, dtype }) => joined([loss, device, dtype]), 'tokensPerSecond'],
   [
@@ -48,8 +51,9 @@ export function historySection(files) {
       .filter((curve) => new Set(curve.points.map(({ x }) => x)).size > 1);
     if (series.length === 0) return [];
     // Those that end highest.
-    series.sort((a, b) => b.points.at(-1).y - a.points.at(-1).y);
-    const formatX = (time) => new Date(time).toISOString().slice(5, 10);
+    const last = (/** @type {typeof series[number]} */ { points }) => points[points.length - 1].y;
+    series.sort((a, b) => last(b) - last(a));
+    const formatX = (/** @type {number} */ time) => new Date(time).toISOString().slice(5, 10);
     return [{ lines: { title, series: series.slice(0, MOST_CURVES), x: 'date of the run', formatX } }];
   });
   return blocks.length > 0

@@ -16,6 +16,7 @@ export function pipelineSection({ results }) {
   };
 }
 
+/** @param {Record<string, any>} run */
 const nameOf = ({ what, command, dtype, trainable }) =>
   joined([what, command, dtype, trainable === true && 'trainable'], ' ');
 

@@ -2,6 +2,7 @@ import { byteRate, decimalBytes, duration, number, times } from '../format.mjs';
 import { groupBy } from '../group.mjs';
 import { phaseChart } from './train.mjs';
 
+/** @type {Record<string, string>} */
 const TITLES = { cpu: 'this CPU', t4: 'Tesla T4', h200: 'H200', t4x2: 'two T4s' };
 const titleOf = (target) => TITLES[target] ?? target;
 
@@ -51,13 +52,13 @@ function charts(phases) {
   return [...groupBy(phases, ({ target }) => target)].map(([target, own]) => {
     const first = own.filter(({ tokens }) => tokens === own[0].tokens);
     const bars = [...groupBy(first, ({ loss }) => loss)].flatMap(([loss, parts]) => {
-      const seconds = (field) =>
-        Object.fromEntries(parts.filter((part) => part[field] > 0).map((part) => [part.phase, part[field]]));
-      const measured = seconds('measuredSeconds');
-      return [
-        [`${loss}, modelled`, seconds('seconds')],
-        ...(Object.keys(measured).length > 0 ? [[`${loss}, measured`, measured]] : []),
-      ];
+      /** @param {string} name @param {string} field @returns {[label: string, phases: Record<string, number>]} */
+      const bar = (name, field) => {
+        const known = parts.filter((part) => part[field] > 0);
+        return [`${loss}, ${name}`, Object.fromEntries(known.map((part) => [part.phase, part[field]]))];
+      };
+      const measured = bar('measured', 'measuredSeconds');
+      return [bar('modelled', 'seconds'), ...(Object.keys(measured[1]).length > 0 ? [measured] : [])];
     });
     return { stack: phaseChart(`${titleOf(target)}, ${workOf(first[0])} tokens`, bars) };
   });

@@ -64,7 +64,7 @@ function fullTable(runs) {
 
 /** Loss, device, dtype, precision, recomputation, as far as they differ. */
 function namesOf(runs) {
-  const write = ({ loss, recompute, ...fields }) =>
+  const write = (/** @type {Record<string, any>} */ { loss, recompute, ...fields }) =>
     joined([loss, ...Object.values(fields), recompute && `recompute ${recompute}`], ', ');
   return labels(
     runs.map(({ loss, device, dtype, precision, recompute }) => ({ loss, device, dtype, precision, recompute })),

@@ -26,7 +26,7 @@ export function tuneSection({ results }) {
             label: names[i],
             value: tokensPerSecond ?? 0,
             text: joined([number(tokensPerSecond), binaryBytes(peakBytes), verdict]),
-            tone: kept ? 'good' : '',
+            tone: kept ? 'good' : undefined,
           })),
         },
       },

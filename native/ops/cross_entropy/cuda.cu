@@ -178,8 +178,6 @@ struct SoftmaxGradient {
   }
 };
 
-// dx sums over the vocabulary: rows are few, so blocks share the sum. By the vocabulary alone: a row's bits do not depend on its batch.
-constexpr int64_t kVocabularyChunk = 32768;
 // Of a matrix; one line of memory, apart from what follows.
 constexpr size_t kAmaxBytes = 256;
 
@@ -202,8 +200,8 @@ void gradient_of_x(Context& context, bf16* dx, const bf16* logits, const Softmax
     constexpr Level kLevel = decltype(level)::value;
     measure<kLevel>(context, amax, weight, V, C);
     const SoftmaxGradient<kLevel> dlogits{logits, int(V), softmax};
-    launch_gemm<kLevel, Lines::along, Lines::across, false>(context, dlogits, Matrix<kLevel>{weight, int(C), amax}, part, R, C, V, kVocabularyChunk);
-    sum_parts<false>(context, dx, part, R * C, divide_up(V, kVocabularyChunk));
+    launch_gemm<kLevel, Lines::along, Lines::across, false>(context, dlogits, Matrix<kLevel>{weight, int(C), amax}, part, R, C, V, gpu::kVocabularyChunk);
+    sum_parts<false>(context, dx, part, R * C, divide_up(V, gpu::kVocabularyChunk));
   });
 }
 
@@ -221,7 +219,7 @@ void linear(Context& context, float* loss, float* entropy, int32_t* correct, bf1
   matmul.forward(context, logits, DType::bf16, x, weight, R, V, C);
 
   const size_t softmax_bytes = size_t(R) * sizeof(SoftmaxRow);
-  char* memory = static_cast<char*>(context.scratch(2 * kAmaxBytes + softmax_bytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
+  char* memory = static_cast<char*>(context.scratch(2 * kAmaxBytes + softmax_bytes + size_t(divide_up(V, gpu::kVocabularyChunk) * R * C) * sizeof(float)));
   uint32_t* amax = reinterpret_cast<uint32_t*>(memory);
   SoftmaxRow* softmax = reinterpret_cast<SoftmaxRow*>(memory + 2 * kAmaxBytes);
   statistics(context, loss, entropy, correct, softmax, logits, targets, R, V);
@@ -240,7 +238,7 @@ void merge(Context& context, float* loss, float* entropy, int32_t* correct, floa
 }
 
 void slice_dx(Context& context, bf16* dx, const bf16* logits, const float* merged, const bf16* weight, int64_t R, int64_t V, int64_t C) {
-  char* memory = static_cast<char*>(context.scratch(kAmaxBytes + size_t(divide_up(V, kVocabularyChunk) * R * C) * sizeof(float)));
+  char* memory = static_cast<char*>(context.scratch(kAmaxBytes + size_t(divide_up(V, gpu::kVocabularyChunk) * R * C) * sizeof(float)));
   gradient_of_x(context, dx, logits, reinterpret_cast<const SoftmaxRow*>(merged), weight, reinterpret_cast<uint32_t*>(memory), reinterpret_cast<float*>(memory + kAmaxBytes), R, V, C);
 }
 

@@ -4,6 +4,10 @@
 
 namespace gt::gpu {
 
+// dx sums over the vocabulary: rows are few, so blocks share the sum, so many columns of logits each. By the vocabulary alone: a row's bits do not
+// depend on its batch.
+constexpr int64_t kVocabularyChunk = 32768;
+
 // V is a multiple of 8; targets [R] on the host.
 struct CrossEntropy {
   // logits [R, V], float32 or bfloat16

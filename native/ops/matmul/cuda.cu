@@ -54,11 +54,10 @@ void backward_input(Context& context, void* dx, DType dx_type, const bf16* dy, c
   });
 }
 
-// How many tokens one block sums: few tiles of a long sum are split until there are about 160 blocks, four for each multiprocessor
-// of a T4. By the shapes alone, so that every device sums in the same order.
+// How many tokens one block sums.
 int64_t token_chunk(int64_t M, int64_t N, int64_t K) {
-  const int64_t tiles = divide_up<int64_t>(N, 128) * divide_up<int64_t>(K, 128);
-  const int64_t parts = std::max<int64_t>(1, std::min(divide_up<int64_t>(160, tiles), M / 512));
+  const int64_t tiles = divide_up(N, gpu::kSumTile) * divide_up(K, gpu::kSumTile);
+  const int64_t parts = std::max<int64_t>(1, std::min(divide_up(gpu::kSumBlocks, tiles), M / gpu::kSumTokens));
   return divide_up<int64_t>(divide_up(M, parts), kStep) * kStep;
 }
 

@@ -4,6 +4,10 @@
 
 namespace gt::gpu {
 
+// Few tiles of a weight's gradient that sum over many tokens are split until there are about kSumBlocks blocks, four for each multiprocessor
+// of a T4, of kSumTokens at least. By the shapes alone, so that every device sums in the same order.
+constexpr int64_t kSumTile = 128, kSumBlocks = 160, kSumTokens = 512;
+
 // Factors are bfloat16, y and dx bfloat16 or float32; N and K are multiples of 8.
 struct Matmul {
   // y [M, N] = x [M, K] · weight [N, K]ᵀ

@@ -2,8 +2,8 @@
  * What guests say to the tablet: for each function ways of asking (phrasings with slots and `[one|other]` brackets) and the values that fill
  * them. Rows go through the phrasings of a function in turn.
  */
-import { ask } from '../../../scripts/quickstart/grammar.mjs';
-import { Random } from '../../../scripts/quickstart/random.mjs';
+import { ask } from '../../quickstart/grammar.mjs';
+import { Random } from '../../quickstart/random.mjs';
 import { FUNCTIONS } from './functions.mjs';
 import { choose, date, half, mistype, several, time, whole, withArticle } from './speech.mjs';
 
@@ -39,7 +39,10 @@ const KINDS = listed(`
   an Italian restaurant, a park, a post office, a sushi bar, a laundry, a jazz club, a cinema,
   a hairdresser, a vegan café, a flower shop`);
 
-/** [function, how its values are drawn and said, phrasings] */
+/**
+ * Of each function, how its values are drawn and said (undefined: phrasings set them), and the phrasings.
+ * @type {[name: string, draws: Record<string, ((random: Random) => unknown) | undefined>, phrasings: string[]][]}
+ */
 const WAYS = [
   [
     'set_temperature',

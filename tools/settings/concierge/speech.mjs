@@ -1,5 +1,5 @@
 /** How guests say times, dates, numbers and lists; and how they mistype. All take the seeded `random` first. */
-import { Said } from '../../../scripts/quickstart/grammar.mjs';
+import { Said } from '../../quickstart/grammar.mjs';
 
 const SMALL =
   `zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen

@@ -14,7 +14,7 @@ export const bench = command({
   async run(_options, _context, words) {
     if (!(await inCheckout()))
       throw new InputError(
-        'The benchmarks are in the folder bench/ of the repository; this is an installed copy without it. Clone the repository and run pnpm bench there.',
+        'The benchmarks are in the folder bench/ of the repository; this is an installed copy without it. Clone the repository and run npm run bench -- there.',
       );
     const child = spawn(process.execPath, [fileURLToPath(new URL('bench.mjs', FOLDER)), ...words], {
       stdio: 'inherit',

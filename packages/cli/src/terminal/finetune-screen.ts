@@ -79,7 +79,7 @@ const CURVES = [
 /** Loss and accuracy as text. */
 function sparklines(logHistory: readonly LogRow[]): string[] {
   return CURVES.flatMap((key) => {
-    const values = seriesOf(logHistory, key).points.map(([, y]) => y);
+    const values = seriesOf(logHistory, key).points.map(({ y }) => y);
     if (values.length < 2) return [];
     const [first, last] = [values[0]!, values.at(-1)!].map((value) => String(Number(value.toPrecision(3))));
     return [`${key.padEnd(20)} ${sparkline(values)} ${first} → ${last}`];

@@ -2,9 +2,9 @@
 import { compare } from '@gemmatune/eval';
 import type { LogRow } from '@gemmatune/train';
 import type { KeptScores } from '../evaluate.js';
-import { escapeHtml } from './escape.js';
+import { type Html, html } from './html.js';
+import { CHART_STYLE, lineChart, type Series } from './line-chart.js';
 import { ratio } from './numbers.js';
-import { linePlot, type Series } from './plot.js';
 
 export interface Report {
   title: string;
@@ -26,50 +26,45 @@ const PLOTS: readonly (readonly [title: string, keys: readonly (keyof LogRow)[]]
 ];
 
 export function reportPage({ title, facts, logHistory, settings, before, after }: Report): string {
-  const plots = PLOTS.map(([name, keys]) =>
-    linePlot(
-      name,
-      keys.map((key) => seriesOf(logHistory, key)),
-    ),
-  )
-    .filter((plot) => plot !== '')
-    .join('\n');
-  return `<!doctype html>
+  const charts = PLOTS.flatMap(
+    ([name, keys]) => lineChart({ title: name, x: 'step', series: keys.map((key) => seriesOf(logHistory, key)) }) ?? [],
+  );
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escapeHtml(title)}</title>
+<title>${title}</title>
 <style>${STYLE}</style>
 </head>
 <body>
-<h1>${escapeHtml(title)}</h1>
+<h1>${title}</h1>
 ${keyTable(facts)}
-${before || after ? `<h2>Before and after</h2>\n${metricTable(before ?? {}, after ?? {})}` : ''}
+${(before || after) && html`<h2>Before and after</h2>\n${metricTable(before ?? {}, after ?? {})}`}
 <h2>Course of the training</h2>
-<div class="plots">${plots || '<p>Nothing was logged.</p>'}</div>
+<div class="plots">${charts.length > 0 ? charts : html`<p>Nothing was logged.</p>`}</div>
 <h2>Settings</h2>
 <div class="columns">${keyTable(settings)}</div>
 <p class="small">Written by gemmatune. All numbers are in trainer_state.json beside this file.</p>
 </body>
 </html>
-`;
+`.toString();
 }
 
 /** The values of one key of log_history over steps. */
 export function seriesOf(logHistory: readonly LogRow[], key: keyof LogRow): Series {
   const points = logHistory.flatMap((row) => {
     const { [key]: value, step } = row;
-    return typeof value === 'number' && typeof step === 'number' ? [[step, value] as const] : [];
+    return typeof value === 'number' && typeof step === 'number' ? [{ x: step, y: value }] : [];
   });
   return { name: key.startsWith('eval_') ? 'evaluation' : 'training', points };
 }
 
-function keyTable(rows: Readonly<Record<string, unknown>>): string {
+function keyTable(rows: Readonly<Record<string, unknown>>): Html {
   const lines = Object.entries(rows).map(
-    ([key, value]) => `<tr><th scope="row">${escapeHtml(key)}</th><td>${escapeHtml(cellText(value))}</td></tr>`,
+    ([key, value]) => html`<tr><th scope="row">${key}</th><td>${cellText(value)}</td></tr>`,
   );
-  return `<table>${lines.join('')}</table>`;
+  return html`<table>${lines}</table>`;
 }
 
 function cellText(value: unknown): string {
@@ -78,16 +73,16 @@ function cellText(value: unknown): string {
   return large ? value.toLocaleString('en-US') : (JSON.stringify(value) ?? '');
 }
 
-function metricTable(before: KeptScores, after: KeptScores): string {
+function metricTable(before: KeptScores, after: KeptScores): Html {
   const known = (scores: KeptScores) => ({ metrics: scores, counts: scores.counts });
   const rows = compare(known(before), known(after)).map(({ name, title, better, before: b, after: a, change }) => {
-    const hint = better === 'lower' ? ' <small>(lower is better)</small>' : '';
+    const hint = better === 'lower' && html` <small>(lower is better)</small>`;
     const shown = [ratio(b, before.counts?.[name]), ratio(a, after.counts?.[name])];
     const cells = [...shown, points(b, a), change === 'same' ? '' : change];
-    return `<tr class="${change}"><th scope="row">${escapeHtml(title)}${hint}</th>${cells.map((cell) => `<td>${cell}</td>`).join('')}</tr>`;
+    return html`<tr class="${change}"><th scope="row">${title}${hint}</th>${cells.map((cell) => html`<td>${cell}</td>`)}</tr>`;
   });
-  const head = ['', 'before', 'after', 'points', ''].map((name) => `<th scope="col">${name}</th>`).join('');
-  return `<table class="numbers"><tr>${head}</tr>${rows.join('')}</table>`;
+  const head = ['', 'before', 'after', 'points', ''].map((name) => html`<th scope="col">${name}</th>`);
+  return html`<table class="numbers"><tr>${head}</tr>${rows}</table>`;
 }
 
 /** By how many percentage points a rate went up or down. */
@@ -97,9 +92,9 @@ function points(before: number | null, after: number | null): string {
   return Number(text) > 0 ? `+${text}` : text.replace('-', '\u2212');
 }
 
-const STYLE = `
-:root { color-scheme: light dark; --line: #8884; --a: #1f6feb; --b: #d9730d; --good: #1a7f37; --bad: #cf222e; }
-@media (prefers-color-scheme: dark) { :root { --a: #6cb6ff; --b: #f0a35e; --good: #57c46f; --bad: #ff7b72; } }
+const STYLE = html`
+:root { color-scheme: light dark; --line: #8884; --good: #1a7f37; --bad: #cf222e; }
+@media (prefers-color-scheme: dark) { :root { --good: #57c46f; --bad: #ff7b72; } }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 960px; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin: 1.8rem 0 0.3rem; }
 table { border-collapse: collapse; margin: 0.5rem 0 1rem; }
@@ -114,12 +109,7 @@ th[scope=col], th[scope=row], small, .small { color: color-mix(in srgb, currentC
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 1rem 2rem; }
 .columns { columns: 2 320px; column-gap: 2rem; } .columns table { width: 100%; margin: 0; }
 svg { width: 100%; height: auto; }
-svg text { font-size: 11px; fill: currentColor; }
-svg .title { font-size: 13px; font-weight: bold; }
-.grid { stroke: var(--line); }
-polyline { fill: none; stroke-width: 1.5; }
-polyline.s0 { stroke: var(--a); } circle.s0, svg tspan.s0 { fill: var(--a); }
-polyline.s1 { stroke: var(--b); } circle.s1, svg tspan.s1 { fill: var(--b); }
+${CHART_STYLE}
 small, .small { font-size: 12px; }
-@media print { .plots, tr { break-inside: avoid; } }
+@media print { figure, tr { break-inside: avoid; } }
 `;

@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import { escapeHtml } from './escape.js';
+import { ticks } from './axis.js';
+import { html } from './html.js';
+import { type LineChart, lineChart, lineFile } from './line-chart.js';
 import { reportPage, seriesOf } from './page.js';
-import { linePlot, ticks } from './plot.js';
 
 const logHistory = [
   { loss: 2, grad_norm: 1, learning_rate: 0.01, mean_token_accuracy: 0.1, epoch: 0.5, step: 1 },
@@ -33,7 +34,8 @@ describe('reportPage', () => {
 
   it('plots loss, accuracy, learning rate and gradient norm', () => {
     expect(page.match(/<svg /g)).toHaveLength(4);
-    expect(page).toContain('<tspan class="s1"');
+    expect(page).toContain('<i class="s1"></i>evaluation');
+    expect(page).toContain('<title>training: 2 (step 1)</title>');
   });
 
   it('says what got better and what got worse', () => {
@@ -54,46 +56,119 @@ describe('reportPage', () => {
 
 describe('seriesOf', () => {
   it('leaves out rows without the key and numbers that were not finite', () => {
-    expect(seriesOf(logHistory, 'loss')).toEqual({ name: 'training', points: [[1, 2]] });
-    expect(seriesOf(logHistory, 'eval_loss')).toEqual({ name: 'evaluation', points: [[2, 1.5]] });
+    expect(seriesOf(logHistory, 'loss')).toEqual({ name: 'training', points: [{ x: 1, y: 2 }] });
+    expect(seriesOf(logHistory, 'eval_loss')).toEqual({ name: 'evaluation', points: [{ x: 2, y: 1.5 }] });
   });
 });
 
-describe('linePlot', () => {
+const drawn = (points: readonly (readonly [x: number, y: number])[], more: Partial<LineChart> = {}) =>
+  String(
+    lineChart({ title: 'a', x: 'x', series: [{ name: 'a', points: points.map(([x, y]) => ({ x, y })) }], ...more }),
+  );
+/** What is written at the axis of x, from the left, and of y, from below. */
+const written = (svg: string) => ({
+  x: [...svg.matchAll(/<text x="[\d.]+" y="200" text-anchor="middle">([^<]*)</g)].map(([, text]) => text),
+  y: [...svg.matchAll(/dy="0.32em">([^<]*)</g)].map(([, text]) => text),
+});
+
+describe('lineChart', () => {
   it('puts the axes round the values', () => {
-    const svg = linePlot('Loss', [
-      {
-        name: 'a',
-        points: [
-          [0, 0],
-          [10, 1],
+    // x from 58 to 432, y from 184 (low) to 10 (high).
+    expect(
+      drawn([
+        [0, 0],
+        [10, 1],
+      ]),
+    ).toContain('points="58,184 432,10"');
+  });
+
+  it('begins at zero where it is told to', () => {
+    const points = [
+      [0, 8],
+      [1, 10],
+    ] as const;
+    expect(written(drawn(points)).y).toEqual(['8', '8.5', '9', '9.5', '10']);
+    expect(written(drawn(points, { fromZero: true })).y).toEqual(['0', '5', '10']);
+  });
+
+  it('writes the values of a logarithmic axis, and those of which more is known, as far as there is room', () => {
+    const points = [1, 2, 4, 1000, 1024].map((x) => [x, 1] as const);
+    expect(written(drawn(points, { logarithmic: true })).x).toEqual(['1', '4', '1,024']);
+    expect(
+      drawn(
+        [
+          [1, 1],
+          [2, 1],
+          [4, 1],
         ],
-      },
-    ]);
-    // x from 58 to 446, y from 206 (low) to 30 (high).
-    expect(svg).toContain('points="58,206 446,30"');
+        { logarithmic: true },
+      ),
+    ).toContain('points="58,97 245,97 432,97"');
+    expect(
+      written(
+        drawn(
+          [
+            [0, 1],
+            [3, 1],
+          ],
+          { formatX: (x) => `day ${x}` },
+        ),
+      ).x,
+    ).toEqual(['day 0', 'day 3']);
   });
 
   it('draws a single value, thins many and draws nothing of nothing', () => {
-    expect(linePlot('Loss', [{ name: 'a', points: [[1, 0]] }])).toContain('points="252,118"');
+    expect(drawn([[5, 3]], { logarithmic: true })).toContain('points="245,');
+    expect(drawn([[1, 0]])).toContain('points="245,184"');
     const many = Array.from({ length: 5000 }, (_, i) => [i, Math.sin(i)] as const);
-    expect(linePlot('Loss', [{ name: 'a', points: many }]).match(/<circle/g)).toHaveLength(600);
-    expect(linePlot('Loss', [{ name: 'a', points: [[1, Number.NaN]] }])).toBe('');
+    expect(drawn(many).match(/<circle/g)).toHaveLength(600);
+    expect(lineChart({ title: 'a', x: 'x', series: [{ name: 'a', points: [{ x: 1, y: Number.NaN }] }] })).toBeNull();
+  });
+
+  it('tells of each point what it is, whole numbers exactly', () => {
+    const series = [
+      {
+        name: 'a',
+        points: [
+          { x: 16_384, y: 1234.56 },
+          { x: 20_000, y: 5, title: 'Monday' },
+        ],
+      },
+    ];
+    const svg = String(lineChart({ title: 'a', x: 'tokens', series }));
+    expect([...svg.matchAll(/<title>([^<]*)/g)].map(([, text]) => text)).toEqual([
+      'a: 1,235 (tokens 16,384)',
+      'a: 5 (Monday)',
+    ]);
+  });
+
+  it('writes the marks of an axis alike', () => {
+    expect(
+      written(
+        drawn([
+          [0, 1e-3],
+          [20_000, 0],
+        ]),
+      ),
+    ).toEqual({
+      x: ['0', '5,000', '10,000', '15,000', '20,000'],
+      y: ['0', '5e-4', '1e-3'],
+    });
   });
 });
 
-it('ticks of an axis are written alike', () => {
-  const svg = linePlot('Learning rate', [
-    {
-      name: 'a',
-      points: [
-        [0, 1e-3],
-        [20_000, 0],
-      ],
-    },
-  ]);
-  const texts = [...svg.matchAll(/dy="0.32em">([^<]*)</g)].map(([, text]) => text);
-  expect(texts).toEqual(['0', '5e-4', '1e-3']);
+it('a picture of its own names its curves, escaped', () => {
+  const points = [
+    { x: 1, y: 1 },
+    { x: 2, y: 3 },
+  ];
+  const series = ['one', 'two & three', 'four'].map((name) => ({ name, points }));
+  const file = lineFile({ title: 'a < b', x: 'x', series });
+  expect(file).toMatch(/^<svg xmlns="http:\/\/www.w3.org\/2000\/svg" /);
+  expect(file).toContain('>a &lt; b</text>');
+  for (const [i, name] of ['one', 'two &amp; three', 'four'].entries())
+    expect(file).toMatch(new RegExp(`<circle class="s${i}"[^>]* r="4"/><text [^>]*>${name}</text>`));
+  expect(file.match(/<polyline/g)).toHaveLength(3);
 });
 
 describe('ticks', () => {
@@ -107,8 +182,8 @@ describe('ticks', () => {
   });
 });
 
-it('escapeHtml', () => {
-  expect(escapeHtml(`<a href="x" title='y'>&</a>`)).toBe(
-    '&lt;a href=&quot;x&quot; title=&#39;y&#39;&gt;&amp;&lt;/a&gt;',
-  );
+it('html escapes text and not its own', () => {
+  expect(
+    String(html`<b title="${`"x' <y>`}">${'&'}${html`<u>${'&'}</u>`}${[1, '"']}${null}${false}${undefined}</b>`),
+  ).toBe('<b title="&quot;x&#39; &lt;y&gt;">&amp;<u>&amp;</u>1&quot;</b>');
 });

@@ -2,6 +2,7 @@
 export class Random {
   #state;
 
+  /** @param {number} seed */
   constructor(seed) {
     this.#state = seed >>> 0;
   }
@@ -15,19 +16,22 @@ export class Random {
     return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
   }
 
-  /** A whole number from `from` to `to`, both included. */
+  /** A whole number from `from` to `to`, both included. @param {number} from @param {number} to */
   integer(from, to) {
     return from + Math.floor(this.next() * (to - from + 1));
   }
 
+  /** @param {number} probability */
   chance(probability) {
     return this.next() < probability;
   }
 
+  /** @template Item @param {readonly Item[]} items */
   pick(items) {
     return items[this.integer(0, items.length - 1)];
   }
 
+  /** @template Item @param {readonly Item[]} items */
   shuffle(items) {
     const result = [...items];
     for (let i = result.length - 1; i > 0; i--) {
@@ -37,7 +41,7 @@ export class Random {
     return result;
   }
 
-  /** `count` different items. */
+  /** `count` different items. @template Item @param {readonly Item[]} items @param {number} count */
   sample(items, count) {
     return this.shuffle(items).slice(0, count);
   }

@@ -9,16 +9,20 @@ import * as words from './words.mjs';
 const OPENINGS = ['', '', '', 'please ', 'can you ', 'hi, ', 'could you please ', 'hello, ', 'hey, ', 'now ', 'ok, '];
 const ENDINGS = ['', '', '', '', '?', '.', ' please', ', thanks', ', thank you', '!', ' now'];
 
-/** A tool and one request for it: half of them among the written ones under changing names, half made up. */
+/** A tool and one request for it: half of them among the written ones under changing names, half made up. @param {Random} random */
 function drawTool(random) {
-  if (random.chance(0.5)) return madeUpTool(random);
+  if (random.chance(0.5)) return { ...madeUpTool(random), written: undefined };
   const written = random.pick(BASE_TOOLS);
   const { request, args } = ask(written, random.pick(written.phrasings), random);
   const { tool, renameArguments } = vary(written, random);
   return { tool, request, args: renameArguments(args), written };
 }
 
-/** @param mostOthers tools on offer beside the wanted one: 2 to 5, or fewer where this is below */
+/**
+ * @param {number} seed
+ * @param {() => number} mostOthers tools on offer beside the wanted one: 2 to 5, or fewer where this is below
+ * @returns {Generator<ReturnType<typeof row>, never>}
+ */
 export function* baseRows(seed, mostOthers = () => 5) {
   const random = new Random(seed);
   for (;;) {
@@ -58,7 +62,9 @@ const SAYINGS = [
 
 /**
  * Things said twice, the second time as arguments: the shortest lesson in copying.
- * @param pieces tokens of letters, if there are any yet: some words are put together from them, so that every token gets copied
+ * @param {number} seed
+ * @param {readonly string[]} pieces tokens of letters, if there are any yet: some words are put together from them, so that every token gets copied
+ * @returns {Generator<{ prompt: string, answer: string }, never>}
  */
 export function* echoes(seed, pieces = []) {
   const random = new Random(seed);
@@ -77,11 +83,17 @@ export function* echoes(seed, pieces = []) {
   }
 }
 
+/**
+ * @template Row
+ * @param {Iterable<Row>} rows endless
+ * @param {number} count
+ */
 export function take(rows, count) {
+  /** @type {Row[]} */
   const taken = [];
   for (const next of rows) {
     taken.push(next);
-    if (taken.length === count) return taken;
+    if (taken.length === count) break;
   }
   return taken;
 }

@@ -4,15 +4,23 @@ import { Model } from '../../packages/engine/dist/index.js';
 import { renderToolRow } from '../../packages/template/dist/index.js';
 import { baseRows, echoes } from './corpus.mjs';
 
-/** The texts of all tokens that are letters. */
+/** @import { Tokenizer } from '../../packages/tokenizer/dist/index.js' */
+
+/** The texts of all tokens that are letters. @param {Tokenizer} tokenizer */
 function letterTokens(tokenizer) {
   const texts = Array.from({ length: tokenizer.vocabSize }, (_, id) => tokenizer.decode([id]));
   return texts.filter((text) => /^\p{L}+$/u.test(text));
 }
 
-/** Ids and labels; the prompt is learnt only where `learntInFull`. */
+/**
+ * Ids and labels; the prompt is learnt only where `learntInFull`.
+ * @param {Tokenizer} tokenizer
+ * @param {string} promptText
+ * @param {string} answerText
+ * @param {boolean} learntInFull
+ */
 function encode(tokenizer, promptText, answerText, learntInFull) {
-  const ids = (text) => tokenizer.encode(text, { addSpecialTokens: false });
+  const ids = (/** @type {string} */ text) => tokenizer.encode(text, { addSpecialTokens: false });
   const prompt = ids(promptText);
   const inputIds = Int32Array.from([...prompt, ...ids(answerText)]);
   const labels = inputIds.slice();
@@ -24,7 +32,10 @@ function encode(tokenizer, promptText, answerText, learntInFull) {
  * Endless batches, easy ones first: at the start one or two tools are on offer, in the first third of training two or three, then
  * three to six. Answers are what counts, yet at first a quarter of the rows is learnt in full, so that declarations and requests are
  * read well. Echoes come along all the time: they cost little, and without them copying is what a small model learns last.
- * @param progress share of the training done, 0 to 1
+ * @param {Tokenizer} tokenizer
+ * @param {{ seed: number, batchSize: number, echoSize: number }} settings
+ * @param {() => number} progress share of the training done, 0 to 1
+ * @returns {Generator<ReturnType<typeof packBatch>, never>}
  */
 function* batches(tokenizer, { seed, batchSize, echoSize }, progress) {
   const mostOthers = () => (progress() < 0.1 ? 1 : progress() < 0.35 ? 2 : 5);
@@ -46,10 +57,14 @@ function* batches(tokenizer, { seed, batchSize, echoSize }, progress) {
 
 /**
  * AdamW with warm-up and cosine decay to a tenth. Everything follows from `seed`.
- * @param onProgress hears { step, loss, tokens } every 25 updates
+ * @param {import('../../packages/engine/dist/index.js').ModelConfig} config
+ * @param {Tokenizer} tokenizer
+ * @param {typeof import('./settings.mjs').PRETRAINING} settings
+ * @param {(seen: { step: number, loss: number, accuracy: number, tokens: number }) => void} [onProgress] every 25 updates
  */
 export async function pretrain(config, tokenizer, settings, onProgress) {
-  const { seed, steps, learningRate, warmup, dtype } = settings;
+  const { seed, steps, learningRate, warmup } = settings;
+  const dtype = /** @type {import('../../packages/engine/dist/index.js').DTypeName} */ (settings.dtype);
   const model = await Model.create(config, { dtype, threads: 2, trainable: true, seed });
   let step = 0;
   const data = batches(tokenizer, settings, () => step / steps);

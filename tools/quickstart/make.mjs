@@ -1,4 +1,4 @@
-/** Makes packages/cli/assets/quickstart anew: `node scripts/quickstart/make.mjs [--rows]`; --rows leaves the model as it is. */
+/** Makes packages/cli/assets/quickstart anew: `node tools/quickstart/make.mjs [--rows]`; --rows leaves the model as it is. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { parseModelConfig } from '../../packages/engine/dist/index.js';

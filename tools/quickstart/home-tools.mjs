@@ -73,7 +73,6 @@ export const HOME_TOOLS = [
       'music please: {query}',
       'listen to {query} shuffled {shuffle=true}',
     ],
-    ['I want to listen to {query}', 'let us hear {query}', 'play me {query}', 'play {query} shuffled {shuffle=true}'],
   ),
   tool(
     'create_reminder',

@@ -1,6 +1,6 @@
 /**
  * What the quickstart's settings give, for several seeds and both precisions:
- * `node scripts/quickstart/prove.mjs [seeds=42,43,44] [dtypes=float32,bfloat16]`.
+ * `node tools/quickstart/prove.mjs [seeds=42,43,44] [dtypes=float32,bfloat16]`.
  */
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
@@ -12,8 +12,8 @@ import { Trainer } from '../../packages/train/dist/index.js';
 
 const [seeds = '42,43,44', dtypes = 'float32,bfloat16'] = process.argv.slice(2);
 const assets = fileURLToPath(new URL('../../packages/cli/assets/quickstart/', import.meta.url));
-const read = (name) => readFile(`${assets}${name}`, 'utf8');
-const rowsOf = async (name) =>
+const read = (/** @type {string} */ name) => readFile(`${assets}${name}`, 'utf8');
+const rowsOf = async (/** @type {string} */ name) =>
   (await read(name))
     .trimEnd()
     .split('\n')
@@ -26,12 +26,15 @@ const questions = evaluation.map((row) => questionOf(row, 'native'));
 const numbered = training.map((row, i) => ({ line: i + 1, row }));
 const { rows: trainRows } = await encodeRows(numbered, { tokenizer, ...settings });
 
+/** @param {Model} model */
 async function measure(model) {
   const { metrics } = await evaluate(model, tokenizer, questions, { maxNewTokens: 64 });
-  return Object.fromEntries(['tool_accuracy', 'tc_cer', 'exact_match'].map((name) => [name, metrics[name].toFixed(3)]));
+  return Object.fromEntries(
+    ['tool_accuracy', 'tc_cer', 'exact_match'].map((name) => [name, metrics[name]?.toFixed(3)]),
+  );
 }
 
-for (const dtype of dtypes.split(',')) {
+for (const dtype of /** @type {import('../../packages/engine/dist/index.js').DTypeName[]} */ (dtypes.split(','))) {
   for (const seed of seeds.split(',').map(Number)) {
     const model = await Model.load(`${assets}model`, { dtype, trainable: true, threads: 2 });
     const before = await measure(model);
