@@ -14,7 +14,9 @@ const { getLlama } = await import(href);
 const sequences = JSON.parse(await text(process.stdin));
 const llama = await getLlama({ gpu: false, build: 'never', logLevel: 'error' });
 const model = await llama.loadModel({ modelPath });
-const context = await model.createContext({ contextSize: 2048, sequences: 1, flashAttention: false });
+// Its keys and values would be of fp16, 11 bits: what is compared is arithmetic.
+const cache = { experimentalKvCacheKeyType: 'F32', experimentalKvCacheValueType: 'F32' };
+const context = await model.createContext({ contextSize: 2048, sequences: 1, flashAttention: false, ...cache });
 const sequence = context.getSequence();
 const out = [];
 for (const ids of sequences) {

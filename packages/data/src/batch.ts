@@ -13,14 +13,14 @@ export interface EncodedRow {
  * Rows packed one after another without padding: row i is tokens[starts[i] .. starts[i + 1]). targets[t] is what position t should
  * predict: labels shifted by one within each row, so a row's last position has -100.
  */
-export interface PackedBatch {
+export interface Batch {
   tokens: Int32Array; // (T)
   targets: Int32Array; // (T)
   starts: Int32Array; // (rows + 1), from 0 to T
 }
 
 /** @param rows at least one row, each of at least one token */
-export function packBatch(rows: EncodedRow[]): PackedBatch {
+export function packBatch(rows: EncodedRow[]): Batch {
   const total = rows.reduce((sum, row) => sum + row.inputIds.length, 0);
   const tokens = new Int32Array(total);
   const targets = new Int32Array(total).fill(IGNORE);

@@ -1,7 +1,8 @@
 import type { Message, Tool, ToolRow, TrainingRow } from '@gemmatune/schema';
+import type { Segment } from '@gemmatune/template';
 import { describe, expect, it } from 'vitest';
 import { type EncodeOptions, encodeRow, encodeRows, type Renderer } from './encode.js';
-import type { Segment, TextTokenizer } from './segments.js';
+import type { TextTokenizer } from './segments.js';
 
 /** One token per character, special tokens whole, and "ab" as one token: a merge that can lie across a boundary. */
 const tokenizer: TextTokenizer = {
@@ -17,15 +18,18 @@ const ids = (text: string): number[] => [...tokenizer.encode(text, { addSpecialT
 const renderer: Renderer = {
   renderSegments: (messages: Message[], tools: Tool[]) => [
     { role: 'prompt', text: `<bos>${tools.map((tool) => tool.function.name).join('')}` },
-    ...messages.flatMap(({ role, content }): Segment[] => [
-      { role: role === 'assistant' ? 'answer' : 'prompt', text: `${role[0]}:${content}<turn>` },
+    ...messages.flatMap(({ role, content }, turn): Segment[] => [
+      {
+        ...(role === 'assistant' ? { role: 'answer', turn } : { role: 'prompt' }),
+        text: `${role[0]}:${content}<turn>`,
+      },
       // As in FunctionGemma's format, what ends a turn is followed by text nobody learns.
       { role: 'prompt', text: '.' },
     ]),
   ],
   renderToolRow: ({ user_content, tool_arguments }: ToolRow, { format }) => [
     { role: 'prompt', text: `<bos>${user_content}<turn>` },
-    { role: 'answer', text: format === 'native' ? `call<turn>` : `args${tool_arguments}` },
+    { role: 'answer', text: format === 'native' ? `call<turn>` : `args${tool_arguments}`, turn: 0 },
   ],
 };
 

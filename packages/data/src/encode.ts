@@ -1,10 +1,10 @@
 import { expectArgument, expectOptions, InputError, isObject } from '@gemmatune/base';
 import type { Message, Tool, ToolRow, TrainingRow } from '@gemmatune/schema';
 import { parseTools } from '@gemmatune/schema';
-import { renderSegments, renderToolRow, type TargetFormat } from '@gemmatune/template';
+import { renderSegments, renderToolRow, type Segment, type TargetFormat } from '@gemmatune/template';
 import { type EncodedRow, IGNORE } from './batch.js';
 import { eventLoopTurns } from './event-loop.js';
-import { encodeSegments, type Segment, type TextTokenizer } from './segments.js';
+import { encodeSegments, type TextTokenizer } from './segments.js';
 
 /** How conversations become text. FunctionGemma's own format by default. */
 export interface Renderer {
@@ -158,11 +158,11 @@ function segmentsOf(
 ): Segment[] {
   const { renderer = { renderSegments, renderToolRow }, compat, format = 'native', eosToken = '<eos>' } = options;
   const ended = (text: string) => (text.endsWith(eosToken) ? text : text + eosToken);
-  if ('text' in row) return [{ role: 'answer', text: ended(row.text) }];
+  if ('text' in row) return [{ role: 'answer', text: ended(row.text), turn: 0 }];
   if ('prompt' in row) {
     return [
       { role: 'prompt', text: row.prompt },
-      { role: 'answer', text: ended(row.completion) },
+      { role: 'answer', text: ended(row.completion), turn: 0 },
     ];
   }
   const segments = rendered(where, () => {

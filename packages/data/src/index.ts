@@ -26,7 +26,7 @@ export {
 } from './prepare.js';
 export { prepareFiles } from './prepare-files.js';
 export { DROP_REASONS, type DropReason, LAYOUTS, type LayoutName, normaliseRow } from './rows/index.js';
-export type { Segment, TextTokenizer } from './segments.js';
+export type { TextTokenizer } from './segments.js';
 export { numpyPermutation, torchRandperm } from './shuffle.js';
 export { readTrainingRows } from './training-rows.js';
 export { writePrepared } from './write-prepared.js';

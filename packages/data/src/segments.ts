@@ -1,8 +1,4 @@
-/** A piece of a row's text, and whether the model is to learn it. */
-export interface Segment {
-  text: string;
-  role: 'prompt' | 'answer';
-}
+import type { Segment } from '@gemmatune/template';
 
 /** The part of a tokenizer that encoding needs. */
 export interface TextTokenizer {

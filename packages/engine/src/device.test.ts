@@ -120,15 +120,15 @@ describe('a model', () => {
 
   it('tells the memory of a pass: more for more tokens and targets, less the more is recomputed', async () => {
     await using model = await Model.load(TINY, { dtype: 'bfloat16', trainable: true });
-    const small = model.plan(10, 0);
+    const small = model.passMemory(10, 0);
     expect(small.available).toBeNull();
     const { none, elementwise, blocks } = small.bytes;
     expect([none, elementwise, blocks].sort((a, b) => b - a)).toEqual([none, elementwise, blocks]);
-    const large = model.plan(1000, 500).bytes;
+    const large = model.passMemory(1000, 500).bytes;
     for (const mode of ['none', 'elementwise', 'blocks'] as const)
-      expect(large[mode]).toBeGreaterThan(model.plan(1000, 0).bytes[mode]);
-    expect(() => model.plan(10, 11)).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_ARGUMENT' }));
-    expect(() => model.plan(2 ** 40, 0)).toThrow('tokens is 1099511627776, expected at most 2147483647');
+      expect(large[mode]).toBeGreaterThan(model.passMemory(1000, 0).bytes[mode]);
+    expect(() => model.passMemory(10, 11)).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_ARGUMENT' }));
+    expect(() => model.passMemory(2 ** 40, 0)).toThrow('tokens is 1099511627776, expected at most 2147483647');
   });
 
   it('plans what a pass then takes, and recomputes from the next pass on, with the same bits', async () => {
@@ -139,7 +139,7 @@ describe('a model', () => {
       if (!('recompute' in given)) model.setRecompute(recompute);
       await model.accumulate(batch);
       const gradient = await model.read('gradient', 'model.embed_tokens.weight');
-      return { held: model.memory().activations, planned: model.plan(100, 99).bytes[recompute], gradient };
+      return { held: model.memory().activations, planned: model.passMemory(100, 99).bytes[recompute], gradient };
     };
     const { gradient } = await passed('none', { recompute: 'none' });
     for (const mode of ['none', 'elementwise', 'blocks'] as const)
@@ -176,7 +176,7 @@ describe('a model', () => {
   it('is asked nothing while it is busy', async () => {
     await using model = await Model.load(TINY, { trainable: true });
     const running = model.discard();
-    expect(() => model.plan(10, 0)).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_BUSY' }));
+    expect(() => model.passMemory(10, 0)).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_BUSY' }));
     expect(() => model.setRecompute('blocks')).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_BUSY' }));
     await running;
     expect(() => model.setRecompute('all' as 'none')).toThrow(

@@ -47,7 +47,7 @@ describe('a model without master weights', () => {
     const [whole, half] = [masters.memory(), model.memory()];
     expect(half.weights + half.state).toBe((whole.weights + whole.state) / 2);
     expect(half.state).toBe(3 * half.weights);
-    expect(model.plan(100, 50)).toEqual(masters.plan(100, 50));
+    expect(model.passMemory(100, 50)).toEqual(masters.passMemory(100, 50));
   });
 
   it('holds bfloat16 weights, gradients and moments', async () => {

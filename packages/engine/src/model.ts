@@ -347,7 +347,7 @@ export class Model implements AsyncDisposable {
   }
 
   /** What a training pass over so many tokens, with so many targets, would take, and what there is for it. Grows with both. */
-  plan(tokens: number, targets: number): PassMemory {
+  passMemory(tokens: number, targets: number): PassMemory {
     const { bytes, available } = rethrow(() => this.#native.plan(tokens, targets));
     return { bytes, available: this.device === 'cpu' ? null : available };
   }

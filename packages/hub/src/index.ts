@@ -14,7 +14,7 @@ export { type DatasetOptions, pullDataset, resolveDataset } from './dataset.js';
 export { HUB_ERROR_CODES, HubError, type HubErrorCode } from './errors.js';
 export type { RetryOptions } from './http.js';
 export { type KaggleHandle, type KaggleOptions, parseKaggleHandle, pullKaggle } from './kaggle.js';
-export { type Metrics, type ModelCard, modelCard } from './model-card.js';
+export { type CardMetrics, type ModelCard, modelCard } from './model-card.js';
 export { type PullOptions, type PullProgress, pull } from './pull.js';
 export { type PushOptions, type PushProgress, push } from './push.js';
 export { type ResolveModelOptions, resolveModel } from './resolve-model.js';

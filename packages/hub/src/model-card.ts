@@ -1,7 +1,7 @@
 import { isHubId } from './repo.js';
 
 /** Numbers, or what is to be shown, by the name of the metric, such as `tool_accuracy` or `tc_cer`. */
-export type Metrics = Readonly<Record<string, number | string | null>>;
+export type CardMetrics = Readonly<Record<string, number | string | null>>;
 
 /** What a model card says; everything but the base model may be left out. */
 export interface ModelCard {
@@ -15,9 +15,9 @@ export interface ModelCard {
   evalRows?: number;
   /** Settings of the run, in the order to show. */
   settings?: Readonly<Record<string, string | number | boolean | null>>;
-  /** Metrics on the same rows before and after training. */
-  before?: Metrics;
-  after?: Metrics;
+  /** CardMetrics on the same rows before and after training. */
+  before?: CardMetrics;
+  after?: CardMetrics;
   /** What the metrics were measured on, such as "50 held-out rows, greedy, 64 new tokens". */
   evaluation?: string;
   /** SPDX name or the Hub's own. Default `gemma`: a tuned Gemma stays under Gemma's terms. */

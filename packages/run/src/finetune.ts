@@ -117,7 +117,7 @@ async function* train(
     type: 'by-rows',
     rows: rows.train.rows.length,
     decided: trainer.byRows,
-    itemsPerUpdate: trainer.plan.itemsPerBatch * trainer.plan.batchesPerUpdate,
+    itemsPerUpdate: trainer.schedule.itemsPerBatch * trainer.schedule.batchesPerUpdate,
     packed: trainer.options.packing,
   };
   trainer.planPasses(); // what does not fit the device is refused before the long work

@@ -1,7 +1,7 @@
 import { basename, join, resolve } from 'node:path';
 import { InputError, readJsonIfThere, writeWhole } from '@gemmatune/base';
 import { METRICS } from '@gemmatune/eval';
-import type { Metrics, ModelCard } from '@gemmatune/hub';
+import type { CardMetrics, ModelCard } from '@gemmatune/hub';
 import type { KeptScores } from './evaluate.js';
 import { ratio } from './report/numbers.js';
 
@@ -14,7 +14,7 @@ export interface RunRecord {
   train_rows: number;
   eval_rows: number;
   settings: Record<string, string | number | boolean | null>;
-  /** Metrics on the same rows before and after training, and what they were measured on. */
+  /** CardMetrics on the same rows before and after training, and what they were measured on. */
   before?: KeptScores;
   after?: KeptScores;
   evaluation?: string;
@@ -48,7 +48,7 @@ export function cardOf(name: string, record: RunRecord): ModelCard {
 }
 
 /** Each metric in percent, and of how many. */
-const inWords = (scores: KeptScores): Metrics =>
+const inWords = (scores: KeptScores): CardMetrics =>
   Object.fromEntries(METRICS.map(({ name }) => [name, ratio(scores[name], scores.counts?.[name])]));
 
 /** A Hub id as it is, a path by its last part. */

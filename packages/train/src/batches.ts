@@ -1,7 +1,7 @@
 import { type EncodedRow, epochUpdates } from '@gemmatune/data';
 import type { ParameterInfo } from '@gemmatune/engine';
 import type { RunOptions } from './by-rows.js';
-import type { Plan } from './schedule.js';
+import type { Schedule } from './schedule.js';
 import { dealByCost, ranksCountedByTrl, rowCost, topUp } from './shares.js';
 import type { UpdateCounts } from './state.js';
 
@@ -16,7 +16,7 @@ export interface Update {
   /** shares[r] = the micro-batches of rank r, perhaps none. */
   shares: MicroBatchRows[][];
   counts: UpdateCounts;
-  /** How many of the plan's batches these are. */
+  /** How many of the schedule's batches these are. */
   batches: number;
   /** Ranks whose metrics are logged: all, but for a quirk of TRL's. */
   ranksCounted: number;
@@ -33,7 +33,7 @@ export class TrainingOrder {
   readonly #rows: readonly EncodedRow[];
   readonly #items: number[][];
   readonly #options: RunOptions;
-  readonly #plan: Plan;
+  readonly #schedule: Schedule;
   readonly #ranks: number;
   /** Of each item; empty where nothing is dealt by it. */
   readonly #costs: number[];
@@ -46,13 +46,13 @@ export class TrainingOrder {
     rows: readonly EncodedRow[],
     items: number[][],
     options: RunOptions,
-    plan: Plan,
+    schedule: Schedule,
     ranks: { size: number; parameters: readonly ParameterInfo[] },
   ) {
     this.#rows = rows;
     this.#items = items;
     this.#options = options;
-    this.#plan = plan;
+    this.#schedule = schedule;
     this.#ranks = ranks.size;
     const cost = rowCost(ranks.parameters);
     const dealt = ranks.size > 1 && options.compat !== 'trl';
@@ -61,12 +61,12 @@ export class TrainingOrder {
 
   /** The micro-batches of every rank in every update of the run. */
   *[Symbol.iterator](): Generator<MicroBatchRows[]> {
-    for (let step = 1; step <= this.#plan.maxSteps; step++) yield* this.update(step).shares;
+    for (let step = 1; step <= this.#schedule.maxSteps; step++) yield* this.update(step).shares;
   }
 
   /** Update `step`, counted from 1. */
   update(step: number): Update {
-    const { updatesPerEpoch, itemsPerBatch } = this.#plan;
+    const { updatesPerEpoch, itemsPerBatch } = this.#schedule;
     this.#startEpoch(Math.floor((step - 1) / updatesPerEpoch));
     const inEpoch = (step - 1) % updatesPerEpoch;
     const batches = this.#updates[inEpoch]!;
@@ -88,7 +88,7 @@ export class TrainingOrder {
 
   #startEpoch(epoch: number): void {
     if (this.#epoch === epoch) return;
-    const { itemsPerBatch: batchSize, batchesPerUpdate: gradientAccumulation } = this.#plan;
+    const { itemsPerBatch: batchSize, batchesPerUpdate: gradientAccumulation } = this.#schedule;
     const seed = this.#options.dataSeed ?? this.#options.seed;
     this.#updates = epochUpdates(this.#items.length, { batchSize, gradientAccumulation, seed, epoch });
     if (this.#options.compat === 'trl' && this.#ranks > 1) topUp(this.#updates, batchSize);

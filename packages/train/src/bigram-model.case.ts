@@ -24,7 +24,7 @@ export class BigramModel implements TrainableModel {
   /** Multiplies the gradients of the updates it names (counted from 1): NaN makes a step diverge. */
   poison: (update: number) => number = () => 1;
   /** What a pass takes; by default memory is not limited. */
-  plan: (tokens: number, targets: number) => PassMemory = () => ({
+  passMemory: (tokens: number, targets: number) => PassMemory = () => ({
     bytes: { none: 0, elementwise: 0, blocks: 0 },
     available: null,
   });

@@ -153,14 +153,14 @@ describe('a Trainer', () => {
 
   it('counts rows, not packs of them', () => {
     const packed = trainer(edge + 1, { packing: true, maxLength: 8 });
-    expect(packed.plan.batchesPerEpoch).toBeLessThan(edge / line(edge + 1).perDeviceTrainBatchSize);
+    expect(packed.schedule.batchesPerEpoch).toBeLessThan(edge / line(edge + 1).perDeviceTrainBatchSize);
     expect(packed.byRows).toEqual(line(edge + 1));
   });
 
   it('counts the rows of all ranks; accumulation and ranks multiply the rows of an update', () => {
     const two = trainer(edge + 1, { gradientAccumulationSteps: 3 }, 2);
     expect(two.byRows).toEqual(line(edge + 1));
-    const { itemsPerBatch, batchesPerUpdate } = two.plan;
+    const { itemsPerBatch, batchesPerUpdate } = two.schedule;
     expect(itemsPerBatch * batchesPerUpdate).toBe(2 * 3 * line(edge + 1).perDeviceTrainBatchSize);
   });
 });

@@ -1,6 +1,6 @@
 import type { LogRow } from './log.js';
 import type { PassPlan } from './plan.js';
-import type { Plan } from './schedule.js';
+import type { Schedule } from './schedule.js';
 
 /** What `for await (const event of trainer.train())` hears. Numbers are plain; steps count from 1. */
 export type TrainEvent =
@@ -24,7 +24,7 @@ export type WarningCode =
   | 'other-passes'
   | 'other-ranks';
 
-export interface StartEvent extends Plan {
+export interface StartEvent extends Schedule {
   type: 'start';
   /** Processes that train together, one a device. */
   ranks: number;

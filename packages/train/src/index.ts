@@ -27,6 +27,6 @@ export {
   dueAfter,
   epochAt,
   learningRateAt,
-  type Plan,
-  planSteps,
+  type Schedule,
+  scheduleOf,
 } from './schedule.js';

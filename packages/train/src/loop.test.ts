@@ -367,7 +367,7 @@ describe('packing', () => {
     const model = new BigramModel(V);
     const options = { packing: true, maxLength: 10, perDeviceTrainBatchSize: 1, numTrainEpochs: 1 };
     const trainer = new Trainer(model, { trainRows: rowsOf([6, 5, 4, 5, 10], V), options });
-    expect(trainer.plan.batchesPerEpoch).toBe(3);
+    expect(trainer.schedule.batchesPerEpoch).toBe(3);
     for await (const _ of trainer.train());
     expect(model.batches.map((batch) => batch.tokens.length)).toEqual([10, 10, 10]);
     expect(model.batches.map((batch) => batch.starts.length - 1).sort()).toEqual([1, 2, 2]);

@@ -24,14 +24,14 @@ import {
 } from './ranks.js';
 import { checkRows, itemsOf } from './rows.js';
 import { RunFolder } from './run-folder.js';
-import { dueAfter, epochAt, learningRateAt, type Plan, planSteps } from './schedule.js';
+import { dueAfter, epochAt, learningRateAt, type Schedule, scheduleOf } from './schedule.js';
 import { freshState, leftover, type RunState, recordBest, recordUpdate, summary } from './state.js';
 
 /** What training needs of a model; the engine's Model is one. */
 export type TrainableModel = Pick<
   Model,
   | 'parameters'
-  | 'plan'
+  | 'passMemory'
   | 'setRecompute'
   | 'accumulate'
   | 'update'
@@ -80,7 +80,7 @@ export class Trainer {
   readonly options: RunOptions;
   /** What the number of rows decided of the options. */
   readonly byRows: Readonly<Partial<RowSettings>>;
-  readonly plan: Plan;
+  readonly schedule: Schedule;
   readonly #model: TrainableModel;
   readonly #ranks: Ranks;
   readonly #description: Description;
@@ -115,9 +115,12 @@ export class Trainer {
     this.#items = items.length;
     this.#eval = { rows: evalRows, items: itemsOf(evalRows, this.options), metrics: evalMetrics };
     const { size } = ranks;
-    this.plan = planSteps(items.length, this.options, size);
-    this.#order = new TrainingOrder(trainRows, items, this.options, this.plan, { size, parameters: model.parameters });
-    const run = { rows: trainRows, options: this.options, plan: this.plan, companions };
+    this.schedule = scheduleOf(items.length, this.options, size);
+    this.#order = new TrainingOrder(trainRows, items, this.options, this.schedule, {
+      size,
+      parameters: model.parameters,
+    });
+    const run = { rows: trainRows, options: this.options, schedule: this.schedule, companions };
     this.#run = new RunFolder(model, run, this.#ranks, { ranks: size, ...(size > 1 && description) });
     this.#passes = new Passes(model, { ...run, ranks: this.#ranks, order: this.#order });
   }
@@ -137,7 +140,7 @@ export class Trainer {
     const aborted = await together(this.#ranks, 'the start', () => signal?.aborted ?? false);
     // A resumed run may still owe the evaluation after its last update.
     let going = !aborted.includes(true) && (yield* this.#afterUpdate(signal));
-    while (going && this.#state.step < this.plan.maxSteps) {
+    while (going && this.#state.step < this.schedule.maxSteps) {
       going = (yield* this.#update(signal)) && (yield* this.#afterUpdate(signal));
     }
     yield* going ? this.#finish() : this.#abort();
@@ -168,7 +171,7 @@ export class Trainer {
     this.#savedStep = state.step;
     if (folder !== null) await this.#load(folder);
     const counts = { trainRows: this.#rows.length, evalRows: this.#eval.rows.length, ranks: this.#ranks.size };
-    yield { type: 'start', ...this.plan, ...counts, step: state.step, resumedFrom: folder };
+    yield { type: 'start', ...this.schedule, ...counts, step: state.step, resumedFrom: folder };
     yield* this.#startPasses();
     for (const { code, message } of notes) yield this.#warning(code, message);
     if (this.#rowsWithoutTargets > 0) {
@@ -211,7 +214,7 @@ export class Trainer {
 
   /** One optimizer update. Returns false where an abort came before its last pass, or with several ranks on any of them. */
   async *#update(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
-    const { options, plan } = this;
+    const { options, schedule } = this;
     const ranks = this.#ranks;
     const state = this.#state;
     const step = state.step + 1;
@@ -224,11 +227,11 @@ export class Trainer {
 
     const targets = done.reduce((sum, { metrics }) => sum + metrics.targets, 0);
     const loss = done.reduce((sum, { metrics }) => sum + metrics.lossSum, 0) / targets;
-    const learningRate = learningRateAt(step, plan, options);
+    const learningRate = learningRateAt(step, schedule, options);
     const { gradNorm, applied } =
       targets > 0 ? await this.#applyGradient(targets, learningRate) : await this.#skipGradient();
     recordUpdate(state, logged, update.counts, loss, applied);
-    const due = dueAfter(step, plan, options);
+    const due = dueAfter(step, schedule, options);
     state.evaluated = !due.evaluate;
 
     const problem = updateProblem(targets, loss, gradNorm, applied);
@@ -262,7 +265,7 @@ export class Trainer {
   async *#afterUpdate(signal: AbortSignal | undefined): AsyncGenerator<TrainEvent, boolean, undefined> {
     const state = this.#state;
     const { metricForBestModel, greaterIsBetter, saveStrategy, loadBestModelAtEnd, compat } = this.options;
-    let { save } = dueAfter(state.step, this.plan, this.options);
+    let { save } = dueAfter(state.step, this.schedule, this.options);
     if (!state.evaluated) {
       const row = yield* this.#evaluation(signal);
       if (row === null) return false;
@@ -294,13 +297,13 @@ export class Trainer {
   }
 
   async *#finish(): AsyncGenerator<TrainEvent, void, undefined> {
-    const { options, plan } = this;
+    const { options, schedule } = this;
     const state = this.#state;
     if (this.#ranks.size > 1) await this.#model.completeCopies();
     this.#tick();
     state.seconds = await byFirst(this.#ranks, 'the time', () => state.seconds);
     const row = endRow(
-      summary(state, plan, options, this.#items, this.#model.parameters),
+      summary(state, schedule, options, this.#items, this.#model.parameters),
       leftover(state, options),
       this.#position(),
     );
@@ -331,14 +334,14 @@ export class Trainer {
     yield { type: 'end', reason: 'diverged', step, row: null, folder };
     throw new TrainError(
       'ERR_GEMMATUNE_DIVERGED',
-      `Training diverged: the last ${nonFinite} updates, up to ${step} of ${this.plan.maxSteps}, had gradients that are not finite; ` +
+      `Training diverged: the last ${nonFinite} updates, up to ${step} of ${this.schedule.maxSteps}, had gradients that are not finite; ` +
         `start again with a \`learningRate\` below ${this.options.learningRate}${folder === null ? '' : `, or look at ${folder}`}.`,
     );
   }
 
   #position(): { epoch: number; step: number } {
     const { step } = this.#state;
-    return { epoch: epochAt(step, this.plan), step };
+    return { epoch: epochAt(step, this.schedule), step };
   }
 
   #tick(): void {

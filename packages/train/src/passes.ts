@@ -7,15 +7,15 @@ import type { TrainEvent } from './events.js';
 import { added, noMetrics } from './metrics.js';
 import { type Pass, type PassPlan, passesOf, planPasses } from './plan.js';
 import { type Ranks, together } from './ranks.js';
-import { learningRateAt, type Plan } from './schedule.js';
+import { learningRateAt, type Schedule } from './schedule.js';
 import type { MicroBatch } from './state.js';
 
 /** The forward and backward passes of this rank, in step with the other ranks'. */
 export class Passes {
-  readonly #model: Pick<Model, 'plan' | 'setRecompute' | 'accumulate'>;
+  readonly #model: Pick<Model, 'passMemory' | 'setRecompute' | 'accumulate'>;
   readonly #ranks: Ranks;
   readonly #order: TrainingOrder;
-  readonly #plan: Plan;
+  readonly #schedule: Schedule;
   readonly #options: RunOptions;
   /** null: every micro-batch is a pass. */
   #tokensPerPass: number | null = null;
@@ -23,19 +23,19 @@ export class Passes {
   #work = { seconds: 0, tokens: 0 };
 
   constructor(
-    model: Pick<Model, 'plan' | 'setRecompute' | 'accumulate'>,
-    run: { ranks: Ranks; order: TrainingOrder; plan: Plan; options: RunOptions },
+    model: Pick<Model, 'passMemory' | 'setRecompute' | 'accumulate'>,
+    run: { ranks: Ranks; order: TrainingOrder; schedule: Schedule; options: RunOptions },
   ) {
     this.#model = model;
     this.#ranks = run.ranks;
     this.#order = run.order;
-    this.#plan = run.plan;
+    this.#schedule = run.schedule;
     this.#options = run.options;
   }
 
   /** What fits this rank. @param before tokensPerPass of the checkpoint that training goes on from */
   planned(before: number | null, options: RunOptions = this.#options): PassPlan | null {
-    return planPasses(this.#order, (tokens, targets) => this.#model.plan(tokens, targets), options, before);
+    return planPasses(this.#order, (tokens, targets) => this.#model.passMemory(tokens, targets), options, before);
   }
 
   /** Sets up the passes of the rank that has least room, so that all have as many in every update. */
@@ -112,7 +112,7 @@ export class Passes {
     now: { microStep: number; microSteps: number; tokens: number },
     { lossSum, targets }: BatchMetrics,
   ): TrainEvent {
-    const { updatesPerEpoch, batchesPerEpoch, batchesPerUpdate, maxSteps } = this.#plan;
+    const { updatesPerEpoch, batchesPerEpoch, batchesPerUpdate, maxSteps } = this.#schedule;
     const before = step - 1;
     const done = (before % updatesPerEpoch) * batchesPerUpdate + (batches * now.microStep) / now.microSteps;
     return {
@@ -121,7 +121,7 @@ export class Passes {
       maxSteps,
       ...now,
       epoch: Math.floor(before / updatesPerEpoch) + done / batchesPerEpoch,
-      learningRate: learningRateAt(step, this.#plan, this.#options),
+      learningRate: learningRateAt(step, this.#schedule, this.#options),
       loss: lossSum / targets,
       tokensPerSecond: this.#work.tokens / this.#work.seconds,
     };

@@ -214,7 +214,7 @@ describe('training by a plan', () => {
 
   async function run(given: Partial<TrainOptions>, available: number | null = null) {
     const model = new BigramModel(V);
-    model.plan = (tokens) => ({
+    model.passMemory = (tokens) => ({
       bytes: { none: 30 * tokens, elementwise: 20 * tokens, blocks: 10 * tokens },
       available,
     });
@@ -290,7 +290,7 @@ describe('training by a plan', () => {
 
   it('can be asked before it starts, and refuses before anything is trained', async () => {
     const model = new BigramModel(V);
-    model.plan = () => ({ bytes: { none: 3e9, elementwise: 2e9, blocks: 1e9 }, available: 5e8 });
+    model.passMemory = () => ({ bytes: { none: 3e9, elementwise: 2e9, blocks: 1e9 }, available: 5e8 });
     const trainer = new Trainer(model, { trainRows, options: base });
     expect(() => trainer.planPasses()).toThrow(expect.objectContaining({ code: 'ERR_GEMMATUNE_MEMORY' }));
     await expect(

@@ -92,7 +92,7 @@ export function sharedBy(model: TrainableModel, size: number): TrainableModel[] 
   const complete = new Barrier<null, void>(size, () => {});
   return Array.from({ length: size }, (_, rank) => ({
     parameters: model.parameters,
-    plan: (tokens: number, targets: number) => model.plan(tokens, targets),
+    passMemory: (tokens: number, targets: number) => model.passMemory(tokens, targets),
     setRecompute: (mode) => model.setRecompute(mode),
     accumulate: async (batch: Batch | null, { last = true } = {}): Promise<BatchMetrics> => {
       passes[rank]!.push(last);

@@ -157,7 +157,7 @@ describe('the passes of several ranks', () => {
       own: (rank: number, door: TrainableModel) => ({
         model: {
           ...door,
-          plan: (tokens: number) => ({ bytes: bytes(tokens), available: rank === 1 ? available : 60 / 0.95 }),
+          passMemory: (tokens: number) => ({ bytes: bytes(tokens), available: rank === 1 ? available : 60 / 0.95 }),
         },
       }),
     });

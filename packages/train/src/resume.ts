@@ -33,14 +33,14 @@ export interface Identity {
 
 export function identity(
   options: RunOptions,
-  plan: { maxSteps: number; warmupSteps: number; batchesPerUpdate: number },
+  schedule: { maxSteps: number; warmupSteps: number; batchesPerUpdate: number },
   data: Identity['data'],
 ): Identity {
   const settings: Identity['settings'] = {
-    maxSteps: plan.maxSteps,
-    warmupSteps: plan.warmupSteps,
+    maxSteps: schedule.maxSteps,
+    warmupSteps: schedule.warmupSteps,
     dataSeed: options.dataSeed ?? options.seed,
-    gradientAccumulationSteps: plan.batchesPerUpdate, // of all ranks: their number alone makes no other run
+    gradientAccumulationSteps: schedule.batchesPerUpdate, // of all ranks: their number alone makes no other run
   };
   for (const name of SETTINGS) settings[name] = options[name];
   if (options.packing) settings.maxLength = options.maxLength;

@@ -17,7 +17,7 @@ import type { WarningCode } from './events.js';
 import { emptyWindow } from './log.js';
 import { byFirst, type Ranks, sameModel } from './ranks.js';
 import { fingerprint, type Identity, identity, restoredState, resumeContent, type Sharing } from './resume.js';
-import type { Plan } from './schedule.js';
+import type { Schedule } from './schedule.js';
 import { freshState, type RunState, totalFlos, trainerStateText } from './state.js';
 
 export interface Opened {
@@ -40,13 +40,13 @@ export class RunFolder {
   readonly #sharing: Sharing;
   readonly #rows: readonly EncodedRow[];
   readonly #options: RunOptions;
-  readonly #plan: Plan;
+  readonly #schedule: Schedule;
   readonly #companions: readonly string[];
   #identity: Identity | undefined;
 
   constructor(
     model: KeptModel,
-    run: { rows: readonly EncodedRow[]; options: RunOptions; plan: Plan; companions: readonly string[] },
+    run: { rows: readonly EncodedRow[]; options: RunOptions; schedule: Schedule; companions: readonly string[] },
     ranks: Ranks,
     sharing: Sharing,
   ) {
@@ -55,7 +55,7 @@ export class RunFolder {
     this.#sharing = sharing;
     this.#rows = run.rows;
     this.#options = run.options;
-    this.#plan = run.plan;
+    this.#schedule = run.schedule;
     this.#companions = run.companions;
   }
 
@@ -66,7 +66,7 @@ export class RunFolder {
 
   /** What a checkpoint must share with this run. */
   async identity(): Promise<Identity> {
-    this.#identity ??= identity(this.#options, this.#plan, await fingerprint(this.#rows));
+    this.#identity ??= identity(this.#options, this.#schedule, await fingerprint(this.#rows));
     return this.#identity;
   }
 
@@ -177,7 +177,7 @@ export class RunFolder {
 
   #trainerState(state: RunState, saving: boolean): string {
     const { outputDir } = this.#options;
-    return trainerStateText(state, this.#plan, this.#options, {
+    return trainerStateText(state, this.#schedule, this.#options, {
       totalFlos: totalFlos(state, this.#model.parameters),
       bestFolder: state.bestCheckpoint === null ? null : checkpointFolder(outputDir!, state.bestCheckpoint),
       saving,

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { optionsForRows } from './by-rows.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
-import { dueAfter, epochAt, learningRateAt, planSteps } from './schedule.js';
+import { dueAfter, epochAt, learningRateAt, scheduleOf } from './schedule.js';
 
 /** Nothing is left to the number of rows. */
 const SAID = {
@@ -16,8 +16,8 @@ const resolved = (input: Partial<TrainOptions>) =>
 
 function rates(input: Partial<TrainOptions>, rows: number, steps: readonly number[]): number[] {
   const options = resolved(input);
-  const plan = planSteps(rows, options);
-  return steps.map((step) => learningRateAt(step, plan, options));
+  const schedule = scheduleOf(rows, options);
+  return steps.map((step) => learningRateAt(step, schedule, options));
 }
 
 /** Equal but for the last bit of a cosine. */
@@ -27,7 +27,7 @@ function expectClose(found: number[], expected: number[]): void {
     expect(Math.abs(found[i]! - x), `[${i}] ${found[i]}`).toBeLessThanOrEqual(x * 1e-15);
 }
 
-describe('planSteps', () => {
+describe('scheduleOf', () => {
   it('gives the tutorial its 61 updates, the last with one batch', () => {
     const options = resolved({
       perDeviceTrainBatchSize: 2,
@@ -35,8 +35,8 @@ describe('planSteps', () => {
       numTrainEpochs: 1,
       warmupRatio: 0.03,
     });
-    const plan = planSteps(961, options);
-    expect(plan).toEqual({
+    const schedule = scheduleOf(961, options);
+    expect(schedule).toEqual({
       itemsPerBatch: 2,
       batchesPerUpdate: 8,
       batchesPerEpoch: 481,
@@ -45,8 +45,8 @@ describe('planSteps', () => {
       epochs: 1,
       warmupSteps: 2,
     });
-    expect(epochAt(60, plan)).toBe(480 / 481);
-    expect(epochAt(61, plan)).toBe(1);
+    expect(epochAt(60, schedule)).toBe(480 / 481);
+    expect(epochAt(61, schedule)).toBe(1);
   });
 
   it('rounds a part of an epoch up', () => {
@@ -56,12 +56,12 @@ describe('planSteps', () => {
       numTrainEpochs: 1.5,
     });
     // 21 rows, 11 batches, 4 updates: ceil(1.5 x 4) = 6 updates in 2 epochs
-    expect(planSteps(21, options)).toMatchObject({ batchesPerEpoch: 11, updatesPerEpoch: 4, maxSteps: 6, epochs: 2 });
+    expect(scheduleOf(21, options)).toMatchObject({ batchesPerEpoch: 11, updatesPerEpoch: 4, maxSteps: 6, epochs: 2 });
   });
 
   it('lets maxSteps win over epochs', () => {
     const options = resolved({ maxSteps: 7, perDeviceTrainBatchSize: 4, warmupSteps: 3 });
-    expect(planSteps(9, options)).toEqual({
+    expect(scheduleOf(9, options)).toEqual({
       itemsPerBatch: options.perDeviceTrainBatchSize,
       batchesPerUpdate: options.gradientAccumulationSteps,
       batchesPerEpoch: 3,
@@ -70,18 +70,18 @@ describe('planSteps', () => {
       epochs: 3,
       warmupSteps: 3,
     });
-    expect(epochAt(4, planSteps(9, options))).toBe(1 + 1 / 3);
+    expect(epochAt(4, scheduleOf(9, options))).toBe(1 + 1 / 3);
   });
 
   it('takes warmupSteps below 1 as a share, and before warmupRatio', () => {
-    const plan = (input: Partial<TrainOptions>) => planSteps(1, resolved({ maxSteps: 61, ...input })).warmupSteps;
-    expect(plan({ warmupSteps: 0.03 })).toBe(2);
-    expect(plan({ warmupSteps: 10, warmupRatio: 0.5 })).toBe(10);
-    expect(plan({})).toBe(0);
+    const schedule = (input: Partial<TrainOptions>) => scheduleOf(1, resolved({ maxSteps: 61, ...input })).warmupSteps;
+    expect(schedule({ warmupSteps: 0.03 })).toBe(2);
+    expect(schedule({ warmupSteps: 10, warmupRatio: 0.5 })).toBe(10);
+    expect(schedule({})).toBe(0);
   });
 
   it('has one update where all rows fit into half of one', () => {
-    expect(planSteps(1, resolved({ gradientAccumulationSteps: 8, numTrainEpochs: 1 })).maxSteps).toBe(1);
+    expect(scheduleOf(1, resolved({ gradientAccumulationSteps: 8, numTrainEpochs: 1 })).maxSteps).toBe(1);
   });
 });
 
@@ -148,7 +148,7 @@ describe('learningRateAt by default', () => {
 });
 
 describe('dueAfter', () => {
-  const plan = {
+  const schedule = {
     itemsPerBatch: 1,
     batchesPerUpdate: 1,
     batchesPerEpoch: 4,
@@ -159,7 +159,7 @@ describe('dueAfter', () => {
   };
   const steps = (input: Partial<TrainOptions>, what: 'log' | 'evaluate' | 'save') => {
     const options = resolved(input);
-    return Array.from({ length: 11 }, (_, step) => step).filter((step) => dueAfter(step, plan, options)[what]);
+    return Array.from({ length: 11 }, (_, step) => step).filter((step) => dueAfter(step, schedule, options)[what]);
   };
   it('logs every few updates; the default also the last', () => {
     expect(steps({ loggingSteps: 4 }, 'log')).toEqual([4, 8, 10]);

@@ -5,7 +5,7 @@ import type { LrSchedulerType, TrainOptions } from './config.js';
  * Counts that follow from the number of rows, the options and the number of ranks. An update is one optimizer step. A batch is a micro-batch of one
  * rank, so that ranks multiply the batches of an update; with compat 'trl' it is what all ranks do at once, so that they multiply its items.
  */
-export interface Plan {
+export interface Schedule {
   /** Rows, or packs of rows, of a batch. */
   itemsPerBatch: number;
   batchesPerUpdate: number;
@@ -20,7 +20,7 @@ export interface Plan {
 }
 
 /** The arithmetic of transformers 5.18: Trainer.set_initial_training_values and TrainingArguments.get_warmup_steps. */
-export function planSteps(rows: number, options: RunOptions, ranks = 1): Plan {
+export function scheduleOf(rows: number, options: RunOptions, ranks = 1): Schedule {
   const trl = options.compat === 'trl';
   const itemsPerBatch = options.perDeviceTrainBatchSize * (trl ? ranks : 1);
   const batchesPerUpdate = options.gradientAccumulationSteps * (trl ? 1 : ranks);
@@ -64,7 +64,7 @@ const LAMBDAS: Record<LrSchedulerType, Lambda> = {
  * learning rate 0 and does nothing: `compat: 'trl'` does the same. By default warm-up updates use lambda(step): the ramp is
  * 1/W, 2/W, ..., 1 and no update is wasted, also where the whole run warms up. After warm-up both use lambda(step - 1).
  */
-export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, options: RunOptions): number {
+export function learningRateAt(step: number, { maxSteps, warmupSteps }: Schedule, options: RunOptions): number {
   const lambda = LAMBDAS[options.lrSchedulerType];
   const done = step - 1;
   const factor =
@@ -77,13 +77,13 @@ export function learningRateAt(step: number, { maxSteps, warmupSteps }: Plan, op
 /** What follows update `step`, as transformers' DefaultFlowCallback decides; only the default also logs the last update always. */
 export function dueAfter(
   step: number,
-  plan: Plan,
+  schedule: Schedule,
   options: TrainOptions,
 ): { log: boolean; evaluate: boolean; save: boolean } {
   if (step === 0) return { log: false, evaluate: false, save: false };
-  const last = step === plan.maxSteps;
-  const epochEnd = last || step % plan.updatesPerEpoch === 0;
-  const every = (steps: number | null) => steps !== null && step % everySteps(steps, plan.maxSteps) === 0;
+  const last = step === schedule.maxSteps;
+  const epochEnd = last || step % schedule.updatesPerEpoch === 0;
+  const every = (steps: number | null) => steps !== null && step % everySteps(steps, schedule.maxSteps) === 0;
   const by = (strategy: string | null, steps: number | null) =>
     (strategy === 'steps' && (last || every(steps))) || (strategy === 'epoch' && epochEnd);
   const first = step === 1 && options.loggingFirstStep;
@@ -95,10 +95,10 @@ export function dueAfter(
 }
 
 /** Epoch after update `step`, as transformers logs it: whole epochs plus the share of this epoch's batches. */
-export function epochAt(step: number, plan: Plan): number {
+export function epochAt(step: number, schedule: Schedule): number {
   if (step === 0) return 0;
-  const epoch = Math.floor((step - 1) / plan.updatesPerEpoch);
-  const update = (step - 1) % plan.updatesPerEpoch;
-  const batches = Math.min((update + 1) * plan.batchesPerUpdate, plan.batchesPerEpoch);
-  return epoch + batches / plan.batchesPerEpoch;
+  const epoch = Math.floor((step - 1) / schedule.updatesPerEpoch);
+  const update = (step - 1) % schedule.updatesPerEpoch;
+  const batches = Math.min((update + 1) * schedule.batchesPerUpdate, schedule.batchesPerEpoch);
+  return epoch + batches / schedule.batchesPerEpoch;
 }

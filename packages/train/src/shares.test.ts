@@ -3,7 +3,7 @@ import { TrainingOrder } from './batches.js';
 import { BigramModel, rowsOf } from './bigram-model.case.js';
 import { optionsForRows } from './by-rows.js';
 import { resolveTrainOptions, type TrainOptions } from './config.js';
-import { planSteps } from './schedule.js';
+import { scheduleOf } from './schedule.js';
 import { dealByCost, ranksCountedByTrl, rowCost, topUp } from './shares.js';
 
 /** A fixed sequence of numbers in [0, 1) without a pattern. */
@@ -68,13 +68,13 @@ function epoch(rows: number, ranks: number, given: Partial<TrainOptions>) {
     7,
   );
   const items = trainRows.map((_, row) => [row]);
-  const plan = planSteps(rows, options, ranks);
+  const schedule = scheduleOf(rows, options, ranks);
   const { parameters } = new BigramModel(7);
-  const order = new TrainingOrder(trainRows, items, options, plan, { size: ranks, parameters });
-  const updates = Array.from({ length: plan.maxSteps }, (_, step) => order.update(step + 1));
+  const order = new TrainingOrder(trainRows, items, options, schedule, { size: ranks, parameters });
+  const updates = Array.from({ length: schedule.maxSteps }, (_, step) => order.update(step + 1));
   const position = new Map(trainRows.map((row, i) => [row, i]));
   return {
-    plan,
+    schedule,
     updates,
     shares: updates.map(({ shares }) =>
       shares.map((share) => share.map(({ rows }) => rows.map((row) => position.get(row)!))),
@@ -93,7 +93,7 @@ describe('the order of several ranks', () => {
       const given = { perDeviceTrainBatchSize: batch, gradientAccumulationSteps: accumulation };
       const many = epoch(rows, ranks, given);
       const one = epoch(rows, 1, { ...given, gradientAccumulationSteps: ranks * accumulation });
-      expect(many.plan).toEqual(one.plan);
+      expect(many.schedule).toEqual(one.schedule);
       const sorted = (share: number[][][][]) => share.map((update) => update.flat(2).sort((a, b) => a - b));
       expect(sorted(many.shares)).toEqual(sorted(one.shares));
       expect(many.updates.map(({ counts }) => counts)).toEqual(one.updates.map(({ counts }) => counts));
@@ -188,12 +188,12 @@ describe("with compat 'trl'", () => {
   });
 
   it('every rank has as many full micro-batches, and duplicates count', () => {
-    const { shares, updates, plan } = epoch(7, 2, {
+    const { shares, updates, schedule } = epoch(7, 2, {
       compat: 'trl',
       perDeviceTrainBatchSize: 2,
       gradientAccumulationSteps: 3,
     });
-    expect(plan).toMatchObject({ batchesPerEpoch: 2, updatesPerEpoch: 1 });
+    expect(schedule).toMatchObject({ batchesPerEpoch: 2, updatesPerEpoch: 1 });
     expect(shares[0]!.map((share) => share.map(({ length }) => length))).toEqual([
       [2, 2],
       [2, 2],

@@ -3,7 +3,7 @@ import { type ExactJson, JsonNumber, printExactJson } from '@gemmatune/schema';
 import type { RunOptions } from './by-rows.js';
 import { emptyWindow, type LogRow, type Window } from './log.js';
 import { addBatch } from './metrics.js';
-import { epochAt, everySteps, type Plan } from './schedule.js';
+import { epochAt, everySteps, type Schedule } from './schedule.js';
 
 /** Everything of a run besides the weights and AdamW's moments. Plain data: resume.json carries it. */
 export interface RunState {
@@ -101,7 +101,7 @@ export function recordBest(state: RunState, metric: number, greaterIsBetter: boo
 /** The numbers of the summary row. The default counts what was done; transformers what was planned, against this process's time alone. */
 export function summary(
   state: RunState,
-  plan: Plan,
+  schedule: Schedule,
   options: RunOptions,
   items: number,
   parameters: readonly ParameterInfo[],
@@ -110,8 +110,10 @@ export function summary(
   const flos = totalFlos(state, parameters);
   if (options.compat !== 'trl') return { seconds, samples, steps, totalFlos: flos, trainLoss: lossTotal / lossUpdates };
   const planned =
-    options.maxSteps > 0 ? plan.maxSteps * plan.itemsPerBatch * plan.batchesPerUpdate : items * options.numTrainEpochs;
-  return { seconds, samples: planned, steps: plan.maxSteps, totalFlos: flos, trainLoss: lossTotal / steps };
+    options.maxSteps > 0
+      ? schedule.maxSteps * schedule.itemsPerBatch * schedule.batchesPerUpdate
+      : items * options.numTrainEpochs;
+  return { seconds, samples: planned, steps: schedule.maxSteps, totalFlos: flos, trainLoss: lossTotal / steps };
 }
 
 /** What the last updates left unlogged (only with compat 'trl') slips into TRL's summary row, unless an evaluation came between. */
@@ -154,11 +156,11 @@ const INTEGERS = new Set([
 /** The text of trainer_state.json: TrainerState.save_to_json of transformers 5.18, key for key. */
 export function trainerStateText(
   state: RunState,
-  plan: Plan,
+  schedule: Schedule,
   options: RunOptions,
   place: { totalFlos: number; bestFolder: string | null; saving: boolean },
 ): string {
-  const { maxSteps } = plan;
+  const { maxSteps } = schedule;
   const control = {
     should_epoch_stop: false,
     should_evaluate: false,
@@ -170,7 +172,7 @@ export function trainerStateText(
     best_global_step: state.best?.step ?? null,
     best_metric: state.best?.metric ?? null,
     best_model_checkpoint: place.bestFolder,
-    epoch: epochAt(state.step, plan),
+    epoch: epochAt(state.step, schedule),
     // 500 is what transformers writes where evaluation is off.
     eval_steps: everySteps(options.evalSteps ?? 500, maxSteps),
     global_step: state.step,
@@ -181,7 +183,7 @@ export function trainerStateText(
     logging_steps: everySteps(options.loggingSteps, maxSteps),
     max_steps: maxSteps,
     num_input_tokens_seen: 0,
-    num_train_epochs: plan.epochs,
+    num_train_epochs: schedule.epochs,
     save_steps: everySteps(options.saveSteps, maxSteps),
     stateful_callbacks: { TrainerControl: { args: control, attributes: {} } },
     total_flos: place.totalFlos,
