@@ -148,7 +148,7 @@ describe('the event loop', () => {
     const running = model.generate([Int32Array.of(2)], { ...long, signal: controller.signal });
     await nextTick();
     controller.abort(new Error('enough'));
-    await expect(running).rejects.toMatchObject({ name: 'AbortError', cause: { message: 'enough' } });
+    await expect(running).rejects.toMatchObject({ message: 'enough' });
     expect(await model.generate([Int32Array.of(2)], { maxNewTokens: 2, stopIds: [] })).toHaveLength(1);
   });
 

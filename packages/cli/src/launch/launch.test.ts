@@ -37,7 +37,7 @@ process.exitCode = await withInterrupts(async ({ signal }) => {
 
 const LAUNCHER = `
 import { withInterrupts } from ${dist('interrupts.js')};
-import { launch } from ${dist('ranks/launch.js')};
+import { launch } from ${dist('launch/launch.js')};
 const [rank, mode, count] = process.argv.slice(2);
 const place = { kind: 'launcher', first: 0, count: Number(count), size: Number(count), address: null, via: '--devices' };
 process.exitCode = await withInterrupts(({ stdout, stderr, signal }) =>
