@@ -21,6 +21,14 @@ const apart = ({ trial }) =>
     .join(', ');
 
 const percent = (x) => `${(100 * x).toFixed(0)} %`;
+/** @param {any} result trials made before this was asked have none */
+const onTheWay = ({ between = [] }) =>
+  between
+    .map(
+      (/** @type {[number, Record<string, number>]} */ [epoch, metrics]) =>
+        `${percent(metrics.tool_accuracy)} at ${Number(epoch.toFixed(1))}`,
+    )
+    .join(', ');
 const losses = ({ evalLoss }) => evalLoss.map(([, loss]) => loss);
 const order = (a, b) =>
   a.trial.data.localeCompare(b.trial.data) ||
@@ -39,17 +47,18 @@ const figures = table(
     'lowest loss',
     'last loss',
     'right tool',
+    'on the way',
     'exactly the gold call',
     'TC-CER',
-    'minutes',
   ],
   results.toSorted(order).map((result) => {
-    const { trial, metrics, trainSeconds } = result;
+    const { trial, metrics } = result;
     return [
       ...[trial.data, trial.rows, trial.learningRate, trial.numTrainEpochs, apart(result)],
       ...[Math.min(...losses(result)).toFixed(3), losses(result).at(-1).toFixed(3)],
-      ...[percent(metrics.tool_accuracy), percent(metrics.exact_match), percent(metrics.tc_cer)],
-      (trainSeconds / 60).toFixed(1),
+      percent(metrics.tool_accuracy),
+      onTheWay(result),
+      ...[percent(metrics.exact_match), percent(metrics.tc_cer)],
     ];
   }),
 );
