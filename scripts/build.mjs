@@ -1,10 +1,11 @@
 // Builds the addon (cmake-js) and the TypeScript packages (tsc -b); both are incremental. `build.mjs native` builds the addon alone.
 // Node-API's headers come with npm packages: nothing else is downloaded. Quiet, unless there is something to compile, or a warning or an error.
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { buildNative, run, stop } from './native/build.mjs';
 import { cudaOption, readConfiguration } from './native/configuration.mjs';
+import { sweepDist } from './sweep-dist.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const native = join(root, 'native');
@@ -33,5 +34,7 @@ if (process.platform === 'linux')
   run('the check of the addon', [node, 'scripts/check-addon.mjs', 'build/Release/gemmatune_native.node'], {
     cwd: native,
   });
-if (process.argv[2] !== 'native')
+if (process.argv[2] !== 'native') {
+  for (const name of readdirSync(join(root, 'packages'))) sweepDist(join(root, 'packages', name));
   run('tsc -b', [node, join(root, 'node_modules/typescript/bin/tsc'), '-b', '--pretty', 'false'], { cwd: root });
+}
