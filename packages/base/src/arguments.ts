@@ -1,7 +1,7 @@
 /** What a public function was given, judged for callers without types. */
 import { InputError } from './errors.js';
 import { shown } from './found.js';
-import { nearestName } from './nearest.js';
+import { didYouMean } from './nearest.js';
 
 /**
  * @param of the function, as its callers name it
@@ -23,7 +23,6 @@ export function expectOptions(of: string, given: unknown, known: Readonly<Record
   const unknown = Object.keys(given as object).find((name) => !Object.hasOwn(known, name));
   if (unknown === undefined) return;
   const names = Object.keys(known);
-  const nearest = nearestName(unknown, names);
-  const hint = nearest === undefined ? `there are ${names.join(', ')}` : `did you mean '${nearest}'?`;
+  const hint = didYouMean(unknown, names, `there are ${names.join(', ')}`);
   throw new InputError(`${of}: there is no option '${unknown}'; ${hint}`);
 }

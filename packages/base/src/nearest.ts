@@ -34,3 +34,9 @@ export function nearestName(name: string, known: Iterable<string>): string | und
   }
   return best;
 }
+
+/** What an error says of a name that does not exist: the nearest one that does, else `otherwise`. */
+export function didYouMean(name: string, names: readonly string[], otherwise: string): string {
+  const nearest = nearestName(name, names);
+  return nearest === undefined ? otherwise : `did you mean '${nearest}'?`;
+}

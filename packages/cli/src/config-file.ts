@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { readJsonFile, shown } from '@gemmatune/base';
+import { isObject, readJsonFile, shown } from '@gemmatune/base';
 import { UsageError } from './options.js';
 
 /**
@@ -14,9 +14,8 @@ export async function readConfig(path: string): Promise<Record<string, unknown>>
         path,
         (what) => new UsageError(`${path}: ${what}, expected the JSON text of an object of options.`),
       );
-  if (typeof content !== 'object' || content === null || Array.isArray(content))
-    throw new UsageError(`${path}: found ${shown(content)}, expected an object of options.`);
-  return content as Record<string, unknown>;
+  if (!isObject(content)) throw new UsageError(`${path}: found ${shown(content)}, expected an object of options.`);
+  return content;
 }
 
 async function defaultExport(path: string): Promise<unknown> {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { flag, InputError, reasonOf, text, writeWhole } from '@gemmatune/base';
+import { flag, InputError, isObject, reasonOf, text, writeWhole } from '@gemmatune/base';
 import type { Context } from './command.js';
 import { refuseExisting, write } from './output.js';
 
@@ -110,7 +110,6 @@ export function parseObject(text: string, where: string): Record<string, unknown
   } catch (error) {
     throw new InputError(`${where}: ${(error as Error).message}, expected a JSON object.`);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value))
-    throw new InputError(`${where}: found ${text.trim().slice(0, 60)}, expected a JSON object.`);
-  return value as Record<string, unknown>;
+  if (!isObject(value)) throw new InputError(`${where}: found ${text.trim().slice(0, 60)}, expected a JSON object.`);
+  return value;
 }

@@ -1,4 +1,4 @@
-import { nearestName, type OptionTable } from '@gemmatune/base';
+import { nearestName, type OptionTable, version } from '@gemmatune/base';
 import type { Command, Context, Io } from './command.js';
 import { COMMANDS } from './commands/index.js';
 import { readConfig } from './config-file.js';
@@ -7,7 +7,6 @@ import { commandHelp, overview } from './help.js';
 import { stoppedStatus, withInterrupts } from './interrupts.js';
 import { type Call, COMMON_OPTIONS, type Grammar, inFlags, parseWords, settle, UsageError } from './options.js';
 import { write } from './output.js';
-import { version } from './version.js';
 
 /**
  * The command line: runs one command and tells how it ended.

@@ -1,8 +1,8 @@
 /** The start of a run: its output folder, its base model, and whether it is done already. */
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { InputError, naming } from '@gemmatune/base';
+import { InputError, naming, version } from '@gemmatune/base';
 import { type PrepareReport, prepareFiles } from '@gemmatune/data';
 import { parseDevice } from '@gemmatune/engine';
 import { resolveDataset, resolveModel } from '@gemmatune/hub';
@@ -126,12 +126,6 @@ async function identify(run: Run, folder: string, downloads: Downloads): Promise
     device: parseDevice(settings.device)!.device,
     dtype,
   });
-}
-
-/** Of this package: all packages have one version. */
-async function version(): Promise<string> {
-  const text = await readFile(new URL('../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }
 
 const FRESH: Course = { course: 'fresh' };

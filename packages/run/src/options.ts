@@ -1,12 +1,12 @@
 /** Every option of a run, in one table beside the trainer's: types, checks, defaults and help follow from it. */
 import {
   choice,
+  didYouMean,
   expectArgument,
   flag,
   InputError,
   integer,
   isObject,
-  nearestName,
   type Option,
   optional,
   required,
@@ -122,8 +122,8 @@ export function resolveFinetuneOptions(
     values[name] = value;
   }
   const run = values as ValuesOf<typeof RUN_OPTIONS>;
-  if (!outputDir.accepts(training.outputDir ?? training.output_dir))
-    throw refused('outputDir', training.outputDir ?? training.output_dir, outputDir.expected);
+  const place = training.outputDir ?? training.output_dir;
+  if (!outputDir.accepts(place)) throw refused('outputDir', place, outputDir.expected);
   if ((run.train === null) === (run.dataset === null))
     throw new InputError('Expected one of `train` and `dataset`: the rows to train on.');
   if (run.evaluate > 0 && !hasEvalRows(run))
@@ -141,9 +141,7 @@ function refuseUnknown(names: readonly string[]): void {
   const known = [...Object.keys(RUN_OPTIONS), ...KNOWN_OPTION_NAMES];
   const unknown = names.find((name) => !known.includes(name));
   if (unknown === undefined) return;
-  const nearest = nearestName(unknown, known);
-  const hint = nearest === undefined ? 'see the list of options' : `did you mean '${nearest}'?`;
-  throw new InputError(`Unknown option '${unknown}'; ${hint}`);
+  throw new InputError(`Unknown option '${unknown}'; ${didYouMean(unknown, known, 'see the list of options')}`);
 }
 
 const refused = (name: string, value: unknown, expected: string) =>

@@ -1,9 +1,9 @@
 import {
   choice,
+  didYouMean,
   flag,
   integer,
   interval,
-  nearestName,
   number,
   type Option,
   optional,
@@ -232,8 +232,7 @@ function translate(name: string, value: unknown, onNote: (sentence: string) => v
     if (!FIXED[name]!.includes(value)) throw refused(name, value, FIXED[name]!.map(shown).join(' or '));
     return {};
   }
-  const nearest = nearestName(name, KNOWN_OPTION_NAMES);
-  const hint = nearest === undefined ? 'see the list of options' : `did you mean '${nearest}'?`;
+  const hint = didYouMean(name, KNOWN_OPTION_NAMES, 'see the list of options');
   throw new TrainError('ERR_GEMMATUNE_ARGUMENT', `Unknown option '${name}'; ${hint}`);
 }
 
